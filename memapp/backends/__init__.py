@@ -1,0 +1,1 @@
+"""The ways to reach Chroma; each module has one function, connect(config)."""

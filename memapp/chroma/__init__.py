@@ -1,0 +1,1 @@
+"""Keep memories and documents in Chroma; the only room, with backends, that knows it."""

@@ -1,0 +1,1 @@
+"""Turn texts into vectors; each module has one factory, create(config)."""

@@ -1,0 +1,1 @@
+"""Score texts for a query: pure functions, no I/O."""

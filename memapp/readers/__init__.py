@@ -1,0 +1,1 @@
+"""Turn files into text, one module per kind of file."""

@@ -1,0 +1,1 @@
+"""Speak HTTP: parse, call one service method, shape the answer."""
