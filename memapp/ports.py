@@ -11,6 +11,7 @@ from typing import Protocol
 from memapp.filters import Filter
 from memapp.records import (
     Chunk,
+    Claim,
     CollectionSummary,
     Document,
     EmbedderIdentity,
@@ -189,25 +190,18 @@ class MemoryStore(Protocol):
         """Remove everything kept for a user; with `dry_run` only count it."""
         ...
 
-    def claim(
-        self, tenant: str, key: str, fingerprint: str, user_id: str, memory_id: str
-    ) -> tuple[str, str]:
+    def claim(self, tenant: str, key: str, fingerprint: str, user_id: str) -> Claim:
         """Bind an idempotency key to a request, first come first served.
 
         Args:
             tenant: Whose key it is.
             key: The caller's Idempotency-Key.
-            fingerprint: Digest of the request's body.
-            user_id: Whose memory the request makes.
-            memory_id: The memory it will make.
+            fingerprint: Digest of the request.
+            user_id: Whose memory the request makes; forgetting the user frees the key.
 
         Returns:
-            The fingerprint and memory id that the key is bound to now.
+            What the key is bound to now; another fingerprint if another request came first.
         """
-        ...
-
-    def locate(self, tenant: str, draft: MemoryDraft) -> str:
-        """Return the id that `add` gives this draft if its text is new in its scope."""
         ...
 
     def count(self, tenant: str | None) -> int:

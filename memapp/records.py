@@ -55,6 +55,7 @@ class MemoryDraft:
         session_id: The conversation it belongs to.
         metadata: The caller's own keys.
         expires_at: From then on (UTC) it is not found any more; None never expires.
+        idempotency_key: The caller's key of the request that makes it, if there is one.
     """
 
     user_id: str
@@ -65,6 +66,7 @@ class MemoryDraft:
     session_id: str | None = None
     metadata: Metadata = field(default_factory=dict)
     expires_at: datetime | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,19 @@ class ScoredMemory:
     memory: Memory
     score: float
     explanation: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an idempotency key is bound to.
+
+    Attributes:
+        fingerprint: Digest of the request that used the key first.
+        is_spent: The memory that the request made has been deleted since.
+    """
+
+    fingerprint: str
+    is_spent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""Group commit: writes that arrive while one is under way go together in the next.
+
+A single-record write to Chroma costs three fsyncs whatever its size, so n waiting writers are
+served by one call instead of n (DeWitt et al., "Implementation techniques for main memory database
+systems", SIGMOD 1984, section 5.2). There is no timer: an idle store writes at once.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Event, Lock
+from typing import Generic, TypeVar
+
+from memapp.errors import StoreBroken
+
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+
+class GroupCommit(Generic[Item, Outcome]):
+    """Gather concurrent submissions and write them together; safe for many threads.
+
+    One submitting thread at a time leads: it writes what has gathered, itself included, and then
+    hands over to the longest waiting one. There is no thread of its own to start or to lose.
+    """
+
+    def __init__(self, write: Callable[[list[Item]], list[Outcome]], *, most: int) -> None:
+        """Prepare to write through `write`.
+
+        Args:
+            write: Stores items and returns one outcome per item, in the same order.
+            most: How many items are written together, unless one submission alone has more.
+        """
+        self._write = write
+        self._most = most
+        self._lock = Lock()
+        self._waiting: list[_Submission[Item, Outcome]] = []
+        self._is_led = False
+
+    def submit(self, items: Sequence[Item]) -> list[Outcome]:
+        """Store items, perhaps together with those of other threads, and wait for it.
+
+        Returns:
+            One outcome per item, in the same order.
+
+        Raises:
+            MemappError: what `write` raised for these items.
+        """
+        mine: _Submission[Item, Outcome] = _Submission(items)
+        with self._lock:
+            self._waiting.append(mine)
+            leads = not self._is_led
+            self._is_led = True
+        if not leads:
+            mine.turn.wait()
+        try:
+            # Whoever leads is the longest waiting one, so its own items are in this round.
+            if not mine.outcomes.done():
+                self._write_round()
+        finally:
+            if leads or mine.is_promoted:
+                self._hand_over()
+        return mine.outcomes.result()
+
+    def _write_round(self) -> None:
+        with self._lock:
+            together = [self._waiting.pop(0)]
+            size = len(together[0].items)
+            while self._waiting and size + len(self._waiting[0].items) <= self._most:
+                size += len(self._waiting[0].items)
+                together.append(self._waiting.pop(0))
+        try:
+            self._commit(together)
+        except BaseException as error:
+            # Whoever waits must be told, or it would wait for ever.
+            for submission in together:
+                submission.fail(error)
+            raise
+
+    def _commit(self, together: list["_Submission[Item, Outcome]"]) -> None:
+        try:
+            outcomes = self._write([item for submission in together for item in submission.items])
+        except StoreBroken:
+            if len(together) == 1:
+                raise
+            # One submission may have spoilt it for the others: each gets its own answer.
+            for submission in together:
+                self._commit_alone(submission)
+            return
+        position = 0
+        for submission in together:
+            submission.succeed(outcomes[position : position + len(submission.items)])
+            position += len(submission.items)
+
+    def _commit_alone(self, submission: "_Submission[Item, Outcome]") -> None:
+        try:
+            submission.succeed(self._write(list(submission.items)))
+        except StoreBroken as error:
+            submission.fail(error)
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            if self._waiting:
+                self._waiting[0].promote()
+            else:
+                self._is_led = False
+
+
+class _Submission(Generic[Item, Outcome]):
+    """The items of one `submit` call, and what became of them."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.items = items
+        self.outcomes: Future[list[Outcome]] = Future()
+        self.turn = Event()
+        self.is_promoted = False
+
+    def succeed(self, outcomes: list[Outcome]) -> None:
+        self.outcomes.set_result(outcomes)
+        self.turn.set()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.outcomes.done():
+            self.outcomes.set_exception(error)
+        self.turn.set()
+
+    def promote(self) -> None:
+        self.is_promoted = True
+        self.turn.set()
