@@ -1,0 +1,147 @@
+"""Filters in Chroma's `where` language, as far as that language can say them.
+
+`narrow` never loses a record that `filters.matches` accepts; it may let others through, so callers
+apply `filters.matches` to what comes back. How Chroma 1.5.9 compares was measured, embedded and
+over HTTP alike: `$ne` and `$nin` hold for records without the key; kinds are told apart, but
+integers and floats are one kind; an operand that is a float is cut to an integer before it is
+compared with a stored integer (`1 < 1.5` is false), and an integer is rounded to a float before it
+is compared with a stored float. Only numbers can be ordered.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from memapp.filters import And, Comparison, Filter, Not, Operator, Or, Scalar
+
+Where = Mapping[str, Any]
+"""A Chroma `where` clause."""
+
+NameOf = Callable[[str], str | None]
+"""Gives the metadata key a filter's field is stored under, or None if it is not stored."""
+
+EXACT = 2**53
+"""Up to here every integer is a float too (IEEE 754 double)."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_NEGATED: Mapping[Operator, Operator] = {"eq": "ne", "ne": "eq", "in": "nin", "nin": "in"}
+
+
+def stamp(moment: datetime) -> int:
+    """Return a time as it must be stored to be filtered: microseconds since 1970, UTC, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def unstamp(stamped: int) -> datetime:
+    """Return the time (UTC) that `stamp` made a number of."""
+    return _EPOCH + stamped * _MICROSECOND
+
+
+def stored(value: str | float) -> str | int | float | bool:
+    """Return a scalar as it must be stored to be filtered: a number that fits into 64 bits."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return 2.0**63 if value > 0 else -(2.0**63)
+    return value
+
+
+def narrow(condition: Filter, name_of: NameOf) -> Where | None:
+    """Translate a filter into a `where` that holds at least for all records the filter accepts.
+
+    Args:
+        condition: The filter.
+        name_of: The stored key of each field. Under it lies the field's scalar as `stored` gives
+            it, its time as `stamp` gives it, its list as it is or left out, or nothing.
+
+    Returns:
+        None where Chroma's language cannot narrow at all.
+    """
+    match condition:
+        case And(parts):
+            return _all_of([narrow(part, name_of) for part in parts])
+        case Or(parts):
+            return _any_of([narrow(part, name_of) for part in parts])
+        case Not(part):
+            opposite = _negation(part)
+            return None if opposite is None else narrow(opposite, name_of)
+        case Comparison(field, op, value):
+            name = name_of(field)
+            return None if name is None else _compared(name, op, value)
+
+
+def _negation(condition: Filter) -> Filter | None:
+    """Return the opposite of a filter without `Not`, or None if that has no operator."""
+    match condition:
+        case And(parts):
+            return Or(tuple(Not(part) for part in parts))
+        case Or(parts):
+            return And(tuple(Not(part) for part in parts))
+        case Not(part):
+            return part
+        case Comparison(field, op, value):
+            # The opposite of `gt` is not `lte`: it also holds for other kinds and missing fields.
+            return Comparison(field, _NEGATED[op], value) if op in _NEGATED else None
+
+
+def _all_of(parts: Sequence[Where | None]) -> Where | None:
+    said = [part for part in parts if part is not None]
+    if len(said) < 2:  # noqa: PLR2004 - Chroma refuses $and and $or of fewer than two
+        return said[0] if said else None
+    return {"$and": said}
+
+
+def _any_of(parts: Sequence[Where | None]) -> Where | None:
+    said = [part for part in parts if part is not None]
+    if not said or len(said) < len(parts):
+        return None
+    return said[0] if len(said) == 1 else {"$or": said}
+
+
+def _compared(name: str, op: Operator, value: Scalar | tuple[Scalar, ...]) -> Where | None:
+    if isinstance(value, tuple):
+        return _listed(name, op, value)
+    match op:
+        case "eq":
+            return _listed(name, "in", (value,))
+        case "ne":
+            return _listed(name, "nin", (value,))
+        case "gt" | "gte" | "lt" | "lte":
+            return _ordered(name, op, value)
+        case _:
+            return None
+
+
+def _listed(name: str, op: Operator, values: Sequence[Scalar]) -> Where | None:
+    """Translate `in` and `nin`; Chroma wants the operands of one list to be of one type."""
+    operands = [operand for value in values if (operand := _operand(value)) is not None]
+    by_type = [[o for o in operands if type(o) is kind] for kind in (str, bool, int, float)]
+    if op == "in":
+        if len(operands) < len(values):
+            return None
+        return _any_of([{name: {"$in": same}} for same in by_type if same])
+    # A float with a fraction, as an operand, would also rule out the integer it is cut to.
+    return _all_of([{name: {"$nin": same}} for same in by_type[:3] if same])
+
+
+def _operand(value: Scalar) -> str | int | float | bool | None:
+    """Return what equals `value` in Chroma, or None where rounding might lose an equal."""
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, datetime):
+        return stamp(value)
+    if not abs(value) <= EXACT:
+        return None
+    return int(value) if int(value) == value else value
+
+
+def _ordered(name: str, op: Operator, value: Scalar) -> Where | None:
+    operand = _operand(value)
+    if operand is None or isinstance(operand, str | bool):
+        return None
+    if isinstance(operand, int):
+        return {name: {f"${op}": operand}}
+    if op in {"gt", "gte"}:
+        return {name: {"$gt": math.floor(operand)}}
+    return {name: {"$lt": math.ceil(operand)}}
