@@ -1,1 +1,25 @@
 """Score texts for a query: pure functions, no I/O."""
+
+from memapp.ranking.phrases import exact_phrases
+from memapp.ranking.scoring import Candidate, Mode, Ranked, rank
+from memapp.ranking.speakers import name_candidates, without_names
+from memapp.ranking.wording import (
+    lexical_text,
+    memory_embedding_text,
+    passage_embedding_text,
+    passage_text,
+)
+
+__all__ = [
+    "Candidate",
+    "Mode",
+    "Ranked",
+    "exact_phrases",
+    "lexical_text",
+    "memory_embedding_text",
+    "name_candidates",
+    "passage_embedding_text",
+    "passage_text",
+    "rank",
+    "without_names",
+]

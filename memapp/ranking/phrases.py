@@ -1,0 +1,50 @@
+"""Find what a query means literally: quoted phrases, identifiers, codes, numbers, proper names.
+
+A vector hardly tells such strings apart, so texts that contain them are looked up exactly.
+"""
+
+import re
+
+_QUOTED = re.compile(
+    r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|「([^」\n]{1,200})」"
+    r"|`([^`\n]{2,200})`|(?<!\w)'([^'\n]{2,200})'(?!\w)"
+)
+# A word with what holds codes, paths, addresses and versions together inside.
+_TOKEN = re.compile(r"[@#$/]?\w(?:[\w\-./:@#+&'\u2019]*[\w+#])?(?:\(\))?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s)", re.IGNORECASE)
+_POSSESSIVE = re.compile(r"['\u2019]s?$")
+_SHORTEST = 3
+_MOST = 8
+
+
+def exact_phrases(query: str) -> list[str]:
+    """Return up to eight strings of a query to look up literally, those quoted first."""
+    found: dict[str, None] = {}
+    for match in _QUOTED.finditer(query):
+        found[next(group for group in match.groups() if group).strip()] = None
+    rest = _QUOTED.sub(" . ", query)
+    for match in _TOKEN.finditer(rest):
+        token = _POSSESSIVE.sub("", match[0]).removesuffix("()")
+        if _is_telling(token, is_first=_starts_sentence(rest, match.start())):
+            found[token] = None
+    return [phrase for phrase in found if phrase][:_MOST]
+
+
+def _is_telling(token: str, *, is_first: bool) -> bool:
+    """Tell whether a token looks like a name, a code or an identifier."""
+    letters = [character for character in token if character.isalpha()]
+    if any(character.isdigit() for character in token):
+        return (
+            len(token) >= _SHORTEST and not _YEAR.fullmatch(token) and not _ORDINAL.fullmatch(token)
+        )
+    if "_" in token.strip("_") or any(mark in token for mark in "@/.:"):
+        return len(letters) >= _SHORTEST
+    inner_capital = any(character.isupper() for character in token[1:])
+    starts_capital = token[:1].isupper() and not is_first
+    return len(letters) > 1 and (inner_capital or starts_capital)
+
+
+def _starts_sentence(text: str, position: int) -> bool:
+    before = text[:position].rstrip()
+    return not before or before[-1] in ".?!"

@@ -1,0 +1,33 @@
+"""How memories and passages are worded for keyword scoring and for the embedder.
+
+The single place that decides it: a change here means that stored vectors must be made again.
+"""
+
+from datetime import datetime
+
+
+def lexical_text(speaker: str | None, occurred_at: datetime | None, text: str) -> str:
+    """Word a memory for keyword scoring: `Caroline (8 May 2023): text`."""
+    if speaker is None:
+        return text
+    if occurred_at is None:
+        return f"{speaker}: {text}"
+    return f"{speaker} ({occurred_at.day} {occurred_at:%B %Y}): {text}"
+
+
+def memory_embedding_text(text: str) -> str:
+    """Word a memory for the embedder: the text alone.
+
+    Speakers and dates are left to keyword scoring and to the speaker's part of the score.
+    """
+    return text
+
+
+def passage_text(title: str, heading: str, text: str) -> str:
+    """Word a passage for keyword scoring: its title and heading path above its text."""
+    return "\n".join(part for part in (title, heading, text) if part)
+
+
+def passage_embedding_text(title: str, heading: str, text: str) -> str:
+    """Word a passage for the embedder: its title and heading path above its text."""
+    return passage_text(title, heading, text)
