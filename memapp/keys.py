@@ -1,0 +1,151 @@
+"""API keys: how they are made, how settings keep them, and whom they let in.
+
+The service never stores a key. Settings hold one entry a key, "<tenant> <scopes> <sha256>"; a key
+is 256 random bits, so its plain SHA-256 cannot be guessed back and needs no salt.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from memapp.errors import ConfigurationError
+
+KEY_PREFIX = "memapp_"
+SCOPES = ("memory:read", "memory:write", "rag:read", "rag:write", "admin")
+ALL_SCOPES = "all"
+
+# No dot: the store joins a tenant's name and other parts with dots.
+_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking.
+
+    Attributes:
+        tenant: Whose data the key reaches.
+        scopes: What it may do there, a subset of `SCOPES`.
+    """
+
+    tenant: str
+    scopes: frozenset[str]
+
+
+class Keyring:
+    """The keys that are let in, by their digests. Immutable, so safe to share between threads."""
+
+    __slots__ = ("_principals",)
+
+    def __init__(self, principals: Mapping[str, Principal]) -> None:
+        """Keep who each digest stands for.
+
+        Args:
+            principals: By the lower-case SHA-256 hex digest of the key.
+        """
+        self._principals = MappingProxyType(dict(principals))
+
+    @classmethod
+    def from_entries(cls, entries: Sequence[str]) -> "Keyring":
+        """Read the entries of the setting API_KEYS.
+
+        Raises:
+            ConfigurationError: an entry is not written as it must be; all such are listed.
+        """
+        faults = tuple(f"API_KEYS: {fault}" for fault in faults_in(entries))
+        if faults:
+            raise ConfigurationError(*faults)
+        return cls(dict(_read(entry) for entry in entries))
+
+    def __len__(self) -> int:
+        return len(self._principals)
+
+    def __repr__(self) -> str:
+        return f"Keyring({len(self)} keys)"
+
+    def find(self, key: str) -> Principal | None:
+        """Return whom a key belongs to, or None for a key that is not ours.
+
+        Every digest is compared, each in constant time, so that how long it takes says nothing
+        about how near a guess was.
+        """
+        asked = digest(key).encode()
+        found = None
+        for known, principal in self._principals.items():
+            if hmac.compare_digest(known.encode(), asked):
+                found = principal
+        return found
+
+
+def new_key() -> str:
+    """Make a key: `memapp_` and 43 URL-safe characters that carry 256 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def digest(key: str) -> str:
+    """Return the SHA-256 of a key as 64 lower-case hex digits, the form settings keep."""
+    # A caller may send anything as a key; a lone surrogate must not raise.
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def entry_for(key: str, *, tenant: str, scopes: Sequence[str]) -> str:
+    """Write the API_KEYS entry that lets a key in.
+
+    Args:
+        key: What `new_key` made.
+        tenant: Whose data it reaches.
+        scopes: Some of `SCOPES`, or `("all",)`.
+
+    Raises:
+        ConfigurationError: the tenant's name or a scope breaks a rule.
+    """
+    entry = f"{tenant} {','.join(scopes)} {digest(key)}"
+    Keyring.from_entries([entry])
+    return entry
+
+
+def faults_in(entries: Sequence[str]) -> Iterator[str]:
+    """Say what is wrong with entries of API_KEYS, by their position from 1, never their text."""
+    seen: dict[str, int] = {}
+    for position, entry in enumerate(entries, start=1):
+        for fault in _faults_of(entry):
+            yield f"entry {position} {fault}"
+        key_digest = entry.split()[-1] if entry.split() else ""
+        if _DIGEST.fullmatch(key_digest) and seen.setdefault(key_digest, position) != position:
+            yield (
+                f"entry {position} is the same key as entry {seen[key_digest]}; "
+                "give each key one entry, or make another key with 'memapp keys new'"
+            )
+
+
+def _faults_of(entry: str) -> Iterator[str]:
+    parts = entry.split()
+    if len(parts) != 3:  # noqa: PLR2004
+        yield (
+            f"has {len(parts)} parts; write '<tenant> <scopes> <sha256 of the key>', "
+            "as 'memapp keys new' prints it"
+        )
+        return
+    tenant, scopes, key_digest = parts
+    if not _TENANT.fullmatch(tenant):
+        yield (
+            "names a tenant that is not 1 to 63 of a-z, 0-9, '_' and '-', "
+            "beginning with a letter or digit"
+        )
+    if scopes != ALL_SCOPES and not set(scopes.split(",")) <= set(SCOPES):
+        yield f"has an unknown scope; use '{ALL_SCOPES}', or some of {','.join(SCOPES)}"
+    if not _DIGEST.fullmatch(key_digest):
+        yield (
+            "does not end in the key's SHA-256 as 64 lower-case hex digits; "
+            "the key itself does not belong here"
+        )
+
+
+def _read(entry: str) -> tuple[str, Principal]:
+    tenant, scopes, key_digest = entry.split()
+    granted = SCOPES if scopes == ALL_SCOPES else scopes.split(",")
+    return key_digest, Principal(tenant, frozenset(granted))
