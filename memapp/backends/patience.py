@@ -1,0 +1,155 @@
+"""Wait for a slow Chroma, but not for a dead one.
+
+Chroma's HTTP client waits for ever: it knows no timeout. One fixed timeout would be wrong too: a
+large write may rightly take many seconds, while a frozen server (it still accepts connections,
+the kernel does that) must be noticed in two. So a read waits in slices, and after each slice
+without an answer the server's heartbeat is asked on another connection.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import httpcore
+import httpx
+
+from memapp.chroma_config import Patience
+
+
+def make_patient(session: httpx.Client, heartbeat_url: str, patience: Patience) -> None:
+    """Give a session of Chroma's client our timeouts, before its first request.
+
+    Reaches for private attributes (`_transport`, `_mounts`, `_pool`, `_network_backend`): neither
+    Chroma nor httpx has a public way to set them. The tests fail if an upgrade moves them.
+    """
+    short = httpx.Timeout(patience.heartbeat_timeout)
+
+    def is_alive() -> bool:
+        try:
+            answer = session.get(heartbeat_url, timeout=short)
+        except httpx.TransportError:
+            return False
+        return answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR
+
+    session.timeout = httpx.Timeout(
+        patience.read_timeout, connect=patience.connect_timeout, write=patience.probe_timeout
+    )
+    network = _PatientNetwork(patience.probe_timeout, is_alive)
+    for transport in (session._transport, *session._mounts.values()):  # noqa: SLF001
+        if isinstance(transport, httpx.HTTPTransport):
+            transport._pool._network_backend = network  # noqa: SLF001
+
+
+class _PatientNetwork(httpcore.NetworkBackend):
+    """Open connections that wait in slices; the time to connect includes the look-up."""
+
+    def __init__(self, slice_seconds: float, is_alive: Callable[[], bool]) -> None:
+        self._slice = slice_seconds
+        self._is_alive = is_alive
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Try the addresses of a host, one after the other, `timeout` seconds in all."""
+        if timeout is None:
+            return self._patient(
+                self._plain.connect_tcp(host, port, None, local_address, socket_options)
+            )
+        deadline = time.monotonic() + timeout
+        addresses = _look_up(host, port, timeout)
+        failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
+        for tried, address in enumerate(addresses):
+            share = (deadline - time.monotonic()) / (len(addresses) - tried)
+            try:
+                return self._patient(
+                    self._plain.connect_tcp(
+                        address, port, max(share, 0.001), local_address, socket_options
+                    )
+                )
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    def _patient(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
+        return _PatientStream(stream, self._slice, self._is_alive)
+
+
+class _PatientStream(httpcore.NetworkStream):
+    """Read in slices, and ask for a sign of life after each without an answer."""
+
+    def __init__(
+        self, stream: httpcore.NetworkStream, slice_seconds: float, is_alive: Callable[[], bool]
+    ) -> None:
+        self._stream = stream
+        self._slice = slice_seconds
+        self._is_alive = is_alive
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what has come, within `timeout` seconds, while the server lives."""
+        if timeout is None or timeout <= self._slice:
+            return self._stream.read(max_bytes, timeout)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._stream.read(max_bytes, self._slice)
+            except httpcore.ReadTimeout:
+                if time.monotonic() >= deadline:
+                    raise
+                if not self._is_alive():
+                    # The kind of fault that says "there is nobody", as against "it takes long".
+                    message = "the connection is accepted, but the server gives no sign of life"
+                    raise httpcore.ConnectTimeout(message) from None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write everything; `timeout` seconds without any progress are too many."""
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Go on in TLS."""
+        secured = self._stream.start_tls(ssl_context, server_hostname, timeout)
+        return _PatientStream(secured, self._slice, self._is_alive)
+
+    def get_extra_info(self, info: str) -> Any:
+        """Tell about the socket."""
+        return self._stream.get_extra_info(info)
+
+
+def _look_up(host: str, port: int, timeout: float) -> list[str]:
+    """Return a host's addresses, in the order to try them.
+
+    The system's look-up knows no timeout, so it runs in a thread that may be left behind.
+    """
+    found: list[str] = []
+    failures: list[OSError] = []
+
+    def ask() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            failures.append(error)
+        else:
+            found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
+
+    asking = threading.Thread(target=ask, name="memapp-look-up", daemon=True)
+    asking.start()
+    asking.join(timeout)
+    if failures:
+        raise httpcore.ConnectError(str(failures[0])) from failures[0]
+    if not found:
+        message = f"looking up {host} took longer than {timeout:g} s"
+        raise httpcore.ConnectTimeout(message)
+    return found

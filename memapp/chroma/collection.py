@@ -1,0 +1,292 @@
+"""A handle on one Chroma collection that outlives reconnects, forks and re-creation."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from chromadb.api.models.Collection import Collection as ChromaCollection
+from chromadb.errors import NotFoundError
+
+from memapp.chroma.faults import CollectionGone
+from memapp.chroma.session import Session, resolve
+from memapp.records import Vector, Vectors
+
+if TYPE_CHECKING:
+    from memapp.chroma.connection import Connection
+
+T = TypeVar("T")
+
+MAX_REQUEST_BYTES = 30_000_000
+"""Below Chroma's own limit of 40 MiB (and the 41 MB usual in front of it), with room to spare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Records in parallel lists; parts that were not asked for are empty.
+
+    Attributes:
+        ids: Always there.
+        metadatas: Include `"metadatas"`.
+        documents: Include `"documents"`.
+        vectors: Include `"embeddings"`; float32, shape (records, dimensions); else None.
+        distances: Queries that include `"distances"`: cosine distance, 0 to 2, nearest first.
+    """
+
+    ids: list[str]
+    metadatas: list[Mapping[str, Any]]
+    documents: list[str]
+    vectors: Vectors | None
+    distances: list[float]
+
+
+class Collection:
+    """One collection, by name.
+
+    Every method may raise what `Connection.run` raises. Reads and deletes raise `CollectionGone`
+    when the collection was dropped, or was dropped and made anew with other metadata; writes make
+    it anew if the handle comes from `Connection.ensure`.
+
+    Attributes:
+        name: Its name.
+        metadata: Its metadata as stored when the handle was made.
+    """
+
+    def __init__(
+        self,
+        connection: "Connection",
+        name: str,
+        metadata: Mapping[str, Any],
+        *,
+        creation: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.metadata = metadata
+        self._connection = connection
+        self._creation = creation
+
+    def get(
+        self,
+        *,
+        ids: Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+        where_document: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        include: Sequence[str] = (),
+    ) -> Records:
+        """Return the records that satisfy all conditions, in no promised order."""
+        if ids is not None and not ids:
+            return _nothing()
+        arguments: dict[str, Any] = {
+            "ids": None if ids is None else list(ids),
+            "where": where,
+            "where_document": where_document,
+            "limit": limit,
+            "offset": offset,
+            "include": list(include),
+        }
+        found = self._run(partial(ChromaCollection.get, **arguments))
+        return _records(found, include, lambda part: part)
+
+    def query(
+        self,
+        vector: Vector,
+        *,
+        limit: int,
+        where: Mapping[str, Any] | None = None,
+        where_document: Mapping[str, Any] | None = None,
+        include: Sequence[str] = ("metadatas", "documents", "distances"),
+    ) -> Records:
+        """Return the `limit` records nearest to a vector, nearest first."""
+        return self.query_many(
+            vector[np.newaxis],
+            limit=limit,
+            where=where,
+            where_document=where_document,
+            include=include,
+        )[0]
+
+    def query_many(
+        self,
+        vectors: Vectors,
+        *,
+        limit: int,
+        where: Mapping[str, Any] | None = None,
+        where_document: Mapping[str, Any] | None = None,
+        include: Sequence[str] = ("metadatas", "documents", "distances"),
+    ) -> list[Records]:
+        """Return the records nearest to each vector, in the order of the vectors."""
+        if limit < 1 or not len(vectors):
+            return [_nothing() for _ in vectors]
+        arguments: dict[str, Any] = {
+            "query_embeddings": list(vectors),
+            "n_results": limit,
+            "where": where,
+            "where_document": where_document,
+            "include": list(include),
+        }
+        found = self._run(partial(ChromaCollection.query, **arguments))
+        return [_records(found, include, itemgetter(i)) for i in range(len(vectors))]
+
+    def add(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        metadatas: Sequence[Mapping[str, Any]],
+        documents: Sequence[str],
+    ) -> None:
+        """Store records; those whose id is there already are left as they are."""
+        self._write(ChromaCollection.add, ids, vectors, metadatas, documents)
+
+    def upsert(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors,
+        metadatas: Sequence[Mapping[str, Any]],
+        documents: Sequence[str],
+    ) -> None:
+        """Store records, over those that are there.
+
+        Metadata is merged with what is there: give None for a key to remove it.
+        """
+        self._write(ChromaCollection.upsert, ids, vectors, metadatas, documents)
+
+    def update(
+        self,
+        ids: Sequence[str],
+        *,
+        vectors: Vectors | None = None,
+        metadatas: Sequence[Mapping[str, Any]] | None = None,
+        documents: Sequence[str] | None = None,
+    ) -> None:
+        """Change parts of records that are there; unknown ids are ignored.
+
+        Metadata is merged with what is there: give None for a key to remove it.
+        """
+        self._write(ChromaCollection.update, ids, vectors, metadatas, documents)
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove records by id; unknown ids are ignored."""
+        for part in self._by_count(len(ids)):
+            self._run(partial(ChromaCollection.delete, ids=list(ids[part])))
+
+    def delete_where(self, where: Mapping[str, Any]) -> None:
+        """Remove all records that satisfy a condition."""
+        self._run(partial(ChromaCollection.delete, where=dict(where)))
+
+    def count(self) -> int:
+        """Return how many records there are."""
+        return self._run(ChromaCollection.count)
+
+    def modify_metadata(self, metadata: Mapping[str, Any]) -> None:
+        """Replace the collection's metadata."""
+        self._run(partial(ChromaCollection.modify, metadata=dict(metadata)))
+        self.metadata = dict(metadata)
+
+    def _run(self, operation: Callable[[ChromaCollection], T], *, remake: bool = False) -> T:
+        def attempt(session: Session) -> T:
+            known = session.collections.get(self.name)
+            if known is not None:
+                try:
+                    return operation(known)
+                except NotFoundError:
+                    session.collections.pop(self.name, None)
+            try:
+                return operation(self._resolve(session, remake=remake))
+            except NotFoundError as error:
+                message = f"the collection {self.name} was dropped"
+                raise CollectionGone(message) from error
+
+        return self._connection.run(attempt)
+
+    def _resolve(self, session: Session, *, remake: bool) -> ChromaCollection:
+        collection = resolve(session, self.name, self._creation if remake else None)
+        if dict(collection.metadata or {}) != dict(self.metadata):
+            # Whoever made this handle judged the collection by its metadata.
+            message = f"the collection {self.name} was made anew"
+            raise CollectionGone(message)
+        return collection
+
+    def _write(
+        self,
+        method: Callable[..., object],
+        ids: Sequence[str],
+        vectors: Vectors | None,
+        metadatas: Sequence[Mapping[str, Any]] | None,
+        documents: Sequence[str] | None,
+    ) -> None:
+        for part in self._by_size(ids, vectors, metadatas, documents):
+            arguments = {
+                "ids": list(ids[part]),
+                "embeddings": None if vectors is None else vectors[part],
+                "metadatas": None if metadatas is None else list(metadatas[part]),
+                "documents": None if documents is None else list(documents[part]),
+            }
+            self._run(partial(method, **arguments), remake=True)
+
+    def _by_count(self, total: int) -> Iterator[slice]:
+        size = self._connection.batch_size
+        for start in range(0, total, size):
+            yield slice(start, start + size)
+
+    def _by_size(
+        self,
+        ids: Sequence[str],
+        vectors: Vectors | None,
+        metadatas: Sequence[Mapping[str, Any]] | None,
+        documents: Sequence[str] | None,
+    ) -> Iterator[slice]:
+        dimensions = 0 if vectors is None else vectors.shape[1]
+        start = size = 0
+        for i in range(len(ids)):
+            weight = _weight(
+                dimensions,
+                {} if metadatas is None else metadatas[i],
+                "" if documents is None else documents[i],
+            )
+            full = i - start == self._connection.batch_size
+            if i > start and (full or size + weight > MAX_REQUEST_BYTES):
+                yield slice(start, i)
+                start, size = i, 0
+            size += weight
+        if start < len(ids):
+            yield slice(start, len(ids))
+
+
+def _weight(dimensions: int, metadata: Mapping[str, Any], document: str) -> int:
+    """Return an upper bound for the bytes of one record in a request.
+
+    A character takes at most 6 bytes in JSON, a float at most 25, and base64 far less.
+    """
+    text = len(document) + sum(len(key) + len(str(value)) for key, value in metadata.items())
+    return 25 * dimensions + 6 * text + 100
+
+
+def _records(found: Any, include: Sequence[str], pick: Callable[[Any], Any]) -> Records:
+    ids: list[str] = pick(found["ids"])
+    vectors = None
+    if "embeddings" in include:
+        vectors = np.asarray(pick(found["embeddings"]), dtype=np.float32)
+        vectors = vectors.reshape(len(ids), -1) if ids else np.empty((0, 0), dtype=np.float32)
+    return Records(
+        ids=list(ids),
+        metadatas=_part(found, "metadatas", include, pick, {}),
+        documents=_part(found, "documents", include, pick, ""),
+        vectors=vectors,
+        distances=_part(found, "distances", include, pick, 0.0),
+    )
+
+
+def _part(
+    found: Any, name: str, include: Sequence[str], pick: Callable[[Any], Any], missing: Any
+) -> list[Any]:
+    if name not in include or found.get(name) is None:
+        return []
+    return [missing if value is None else value for value in pick(found[name])]
+
+
+def _nothing() -> Records:
+    return Records(ids=[], metadatas=[], documents=[], vectors=None, distances=[])

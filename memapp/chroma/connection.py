@@ -1,0 +1,297 @@
+"""One Chroma client per process, opened on first use and closed before a fork.
+
+A client that is open across a fork is lost: the embedded one hangs in the child, the HTTP one
+shares its sockets and mixes up answers. So every call counts as a use of the connection; a fork
+waits until nobody uses it, closes it, and both sides open it anew when they need it.
+"""
+
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from typing import TypeVar, cast
+
+from chromadb.api import ClientAPI
+from chromadb.api.client import Client
+from chromadb.errors import ChromaError, NotFoundError
+
+from memapp.chroma.collection import Collection
+from memapp.chroma.faults import CollectionGone, Fault, fault_of, opening_fault_of
+from memapp.chroma.forking import close_before_forks
+from memapp.chroma.session import MetadataScalars, Session, resolve
+from memapp.chroma_config import Patience
+from memapp.errors import Conflict, MemappError, StoreUnavailable
+
+T = TypeVar("T")
+
+PAGE = 500
+"""How many collections are listed at a time."""
+
+DRAIN_SECONDS = 5.0
+"""How long closing waits for calls under way; they are idempotent and repeated if cut off."""
+
+MAX_BATCH = 5461
+"""Most records Chroma 1.5.9 takes in one write: SQLite's 32,766 variables, six for each."""
+
+
+class Connection:
+    """A connection to one Chroma store. Safe to use from many threads, and across forks."""
+
+    def __init__(
+        self,
+        connect: Callable[[], ClientAPI],
+        *,
+        patience: Patience,
+        batch_size: int = MAX_BATCH,
+    ) -> None:
+        """Keep what is needed to connect; open nothing.
+
+        Args:
+            connect: Opens a client; it must itself keep to the configured times.
+            patience: How often and how fast failed calls are repeated.
+            batch_size: Most records in one write, 1 to `MAX_BATCH`.
+        """
+        self._connect = connect
+        self._patience = patience
+        self.batch_size = max(1, min(batch_size, MAX_BATCH))
+        self._session: Session | None = None
+        self._finalizer: weakref.finalize[..., Connection] | None = None
+        self._outage: MemappError | None = None
+        self._opening_failure: MemappError | None = None
+        self._make_locks()
+        close_before_forks(self)
+
+    def ensure(self, name: str, metadata: MetadataScalars) -> Collection:
+        """Return the collection of this name, making it if there is none.
+
+        Args:
+            name: 3 to 512 of `[a-zA-Z0-9._-]`.
+            metadata: What a new collection records; an existing one keeps what it has.
+
+        Returns:
+            A handle whose `metadata` is what is stored.
+
+        Raises:
+            StoreBroken: the collection exists and does not measure cosine distance.
+        """
+        creation = dict(metadata)
+        stored = self.run(lambda session: resolve(session, name, creation))
+        return Collection(self, name, dict(stored.metadata or {}), creation=creation)
+
+    def find(self, name: str) -> Collection | None:
+        """Return the collection of this name, or None if there is none."""
+        try:
+            stored = self.run(lambda session: resolve(session, name, None))
+        except CollectionGone:
+            return None
+        return Collection(self, name, dict(stored.metadata or {}))
+
+    def names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+
+        def list_all(session: Session) -> list[str]:
+            names: set[str] = set()
+            for offset in count(0, PAGE):
+                page = session.client.list_collections(limit=PAGE, offset=offset)
+                names.update(collection.name for collection in page)
+                if len(page) < PAGE:
+                    break
+            return sorted(names)
+
+        return self.run(list_all)
+
+    def drop(self, name: str) -> bool:
+        """Remove a collection and all it holds; return whether there was one."""
+
+        def delete(session: Session) -> bool:
+            session.collections.pop(name, None)
+            try:
+                session.client.delete_collection(name)
+            except NotFoundError:
+                return False
+            return True
+
+        return self.run(delete)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a collection another name.
+
+        Raises:
+            CollectionGone: there is no collection `old`.
+            Conflict: there is a collection `new` already.
+        """
+
+        def modify(session: Session) -> None:
+            session.collections.pop(new, None)
+            collection = resolve(session, old, None)
+            session.collections.pop(old, None)
+            try:
+                collection.modify(name=new)
+            except ChromaError as error:
+                if "already exists" in str(error):
+                    message = f"there is a collection {new} already"
+                    raise Conflict(message, code="collection_exists") from error
+                raise
+
+        self.run(modify)
+
+    def canary(self) -> float:
+        """Read from Chroma's own store, not only its heartbeat; return how many seconds it took.
+
+        Raises:
+            StoreUnavailable: Chroma cannot answer; says why.
+        """
+
+        def read(session: Session) -> float:
+            begin = time.perf_counter()
+            for collection in session.client.list_collections(limit=1):
+                try:
+                    collection.get(limit=1, include=[])
+                except NotFoundError:
+                    continue  # Dropped by somebody since it was listed.
+            return time.perf_counter() - begin
+
+        return self.run(read)
+
+    def run(self, operation: Callable[[Session], T]) -> T:
+        """Call Chroma through an open client, and repeat what fails in passing.
+
+        While nobody answers, one call at a time is let through to find the recovery; the others
+        fail at once.
+
+        Args:
+            operation: Idempotent; may be called several times, with different sessions.
+
+        Raises:
+            StoreUnavailable: Chroma cannot answer; says why.
+        """
+        with self._in_use():
+            self._admit()
+            for attempt in count():
+                session = self._open()
+                try:
+                    result = operation(session)
+                except Exception as error:
+                    fault = self._judge(session, error)
+                    if fault is None:
+                        raise
+                    if not fault.is_passing or attempt >= self._patience.retries:
+                        self._outage = fault.error if fault.is_outage else None
+                        raise fault.error from error
+                    self._pause(attempt)
+                else:
+                    self._outage = None
+                    return result
+        raise AssertionError  # pragma: no cover
+
+    def close(self) -> None:
+        """Close the client, after the calls under way; the next call opens it anew."""
+        self.hold()
+        self.resume()
+
+    def hold(self) -> None:
+        """Keep new calls waiting, let those under way end, and close the client."""
+        with self._idle:
+            self._is_held = True
+            self._idle.wait_for(lambda: self._users == 0, timeout=DRAIN_SECONDS)
+            self._discard(self._session)
+
+    def resume(self) -> None:
+        """Let the calls go on that `hold` keeps waiting."""
+        with self._idle:
+            self._is_held = False
+            self._idle.notify_all()
+
+    def start_over(self) -> None:
+        """Forget, in a forked child, the parent's threads and what they held."""
+        self._make_locks()
+        self._session = None
+
+    def _make_locks(self) -> None:
+        self._idle = threading.Condition()
+        self._users = 0
+        self._is_held = False
+        self._opening = threading.Lock()
+        self._scouting = threading.Lock()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._idle:
+            self._idle.wait_for(lambda: not self._is_held)
+            self._users += 1
+        idle = self._idle
+        try:
+            yield
+        finally:
+            with idle:
+                self._users -= 1
+                idle.notify_all()
+
+    def _admit(self) -> None:
+        outage = self._outage
+        if outage is None:
+            return
+        if not self._scouting.acquire(blocking=False):
+            raise _again(outage)
+        try:
+            self._open().client.heartbeat()
+        except Exception as error:
+            fault = fault_of(error)
+            if fault is None or not fault.is_outage:
+                return  # It answers; the call itself will show what is wrong.
+            self._outage = fault.error
+            raise fault.error from error
+        finally:
+            self._scouting.release()
+
+    def _open(self) -> Session:
+        session = self._session
+        if session is not None:
+            return session
+        failure_before = self._opening_failure
+        with self._opening:
+            if self._session is not None:
+                return self._session
+            failure = self._opening_failure
+            if failure is not None and failure is not failure_before:
+                raise _again(failure)  # It failed while we waited; waiting again helps nobody.
+            try:
+                client = self._connect()
+            except Exception as error:
+                fault = opening_fault_of(error)
+                if fault is None:
+                    raise
+                self._opening_failure = fault.error
+                self._outage = fault.error if fault.is_outage else None
+                raise fault.error from error
+            self._session = Session(client)
+            # A connection that is forgotten, and the end of the process, close the client too.
+            self._finalizer = weakref.finalize(self, cast("Client", client).close)
+            return self._session
+
+    def _discard(self, session: Session | None) -> None:
+        if session is None or self._session is not session:
+            return
+        self._session = None
+        if self._finalizer is not None:
+            self._finalizer()
+
+    def _judge(self, session: Session, error: Exception) -> Fault | None:
+        if self._session is not session:
+            # The client was closed under this call, which cannot know its own error then.
+            return Fault(StoreUnavailable("the client was closed"), is_passing=True)
+        fault = fault_of(error)
+        if fault is not None and fault.is_stale:
+            self._discard(session)
+        return fault
+
+    def _pause(self, attempt: int) -> None:
+        time.sleep(random.uniform(0.5, 1.0) * self._patience.backoff * 2**attempt)  # noqa: S311
+
+
+def _again(failure: MemappError) -> MemappError:
+    """Return a fresh copy: one exception raised in many threads would mix their tracebacks."""
+    return type(failure)(*failure.args)

@@ -1,0 +1,206 @@
+"""Turn what Chroma and its HTTP client raise into memapp's errors, in this one place.
+
+Chroma's exception types are vague (a `ValueError` for a dead server, a bare `Exception` for a
+gateway's page) and their `code()` is unreliable over HTTP, so texts and causes decide. Messages
+name the fault and the mend; they repeat no page of HTML and no token.
+"""
+
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import orjson
+from chromadb import errors as chroma
+
+from memapp.errors import (
+    EmbedderMismatch,
+    FieldError,
+    InvalidInput,
+    MemappError,
+    StoreBroken,
+    StoreRefused,
+    StoreTimeout,
+    StoreUnavailable,
+)
+
+
+class CollectionGone(StoreUnavailable):
+    """The collection was dropped, or made anew with other metadata; ask for it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an exception means.
+
+    Attributes:
+        error: What to raise instead.
+        is_passing: The same call may well succeed at once.
+        is_outage: Nobody answers; other calls would fail too.
+        is_stale: The client itself is of no use any more and must be opened anew.
+    """
+
+    error: MemappError
+    is_passing: bool = False
+    is_outage: bool = False
+    is_stale: bool = False
+
+
+def fault_of(error: Exception) -> Fault | None:
+    """Return what an exception of a Chroma call means, or None if it is not Chroma's."""
+    match error:
+        case MemappError():
+            return Fault(error)
+        case httpx.HTTPStatusError():
+            return _of_status(error.response)
+        case httpx.TransportError():
+            return _of_transport(error)
+        case orjson.JSONDecodeError() | httpx.DecodingError():
+            return Fault(StoreBroken(f"what answers in Chroma's place is not Chroma: {_MEND}"))
+        case chroma.ChromaError():
+            return _of_chroma(error)
+    if type(error) is Exception and isinstance(error.__context__, httpx.HTTPStatusError):
+        # Chroma's client turns an answer that is not Chroma's JSON into a bare Exception.
+        return _of_status(error.__context__.response)
+    return None
+
+
+def opening_fault_of(error: Exception) -> Fault | None:
+    """Return what an exception of a client's constructor means.
+
+    There, and only there, Chroma's client reports every failure as a `ValueError`.
+    """
+    if type(error) is ValueError:
+        for cause in _causes(error):
+            fault = fault_of(cause)
+            if fault is not None:
+                return fault
+    if isinstance(error, chroma.NotFoundError):
+        message = f"{_text(error)}: check CHROMA_TENANT and CHROMA_DATABASE"
+        return Fault(StoreUnavailable(message))
+    return fault_of(error)
+
+
+_MEND = "check CHROMA_HOST, CHROMA_PORT and CHROMA_SSL, and any proxy in between"
+
+_REFUSED = "Chroma, or the gate in front of it, refuses memapp's token: check CHROMA_AUTH_TOKEN"
+
+
+def _causes(error: BaseException) -> Iterator[Exception]:
+    cause = error.__cause__ or error.__context__
+    while cause is not None:
+        if isinstance(cause, Exception):
+            yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _of_transport(error: httpx.TransportError) -> Fault:
+    match error:
+        case httpx.ConnectTimeout():
+            detail = str(error) if "sign of life" in str(error) else "connecting took too long"
+            return Fault(StoreUnavailable(f"Chroma does not answer: {detail}"), is_outage=True)
+        case httpx.PoolTimeout():
+            return Fault(StoreTimeout("no connection to Chroma became free in time"))
+        case httpx.TimeoutException():
+            message = "Chroma took longer than CHROMA_READ_TIMEOUT allows"
+            return Fault(StoreTimeout(message))
+        case httpx.ConnectError():
+            return _of_connecting(error)
+        case httpx.ReadError() | httpx.WriteError() | httpx.CloseError():
+            message = "the connection to Chroma broke"
+            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+        case httpx.RemoteProtocolError() if "without sending" in str(error):
+            message = "Chroma hung up in the middle of an answer"
+            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+        case httpx.RemoteProtocolError():
+            return Fault(StoreBroken(f"what answers is not an HTTP server: {_MEND}"))
+        case _:
+            return Fault(StoreUnavailable(f"Chroma cannot be reached: {_MEND}"), is_outage=True)
+
+
+def _of_connecting(error: httpx.ConnectError) -> Fault:
+    text = str(error)
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        message = "the host name of Chroma is not known: check CHROMA_HOST"
+        return Fault(StoreUnavailable(message), is_outage=True)
+    if "SSL" in text or "CERTIFICATE" in text:
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            message = "the TLS certificate of Chroma is not trusted: check CHROMA_HOST"
+        else:
+            message = "Chroma does not speak TLS on this port: check CHROMA_SSL and CHROMA_PORT"
+        return Fault(StoreUnavailable(message), is_outage=True)
+    message = "nobody listens there: start Chroma, or check CHROMA_HOST and CHROMA_PORT"
+    return Fault(
+        StoreUnavailable(f"Chroma is not running: {message}"), is_passing=True, is_outage=True
+    )
+
+
+def _of_status(response: httpx.Response) -> Fault:
+    status = response.status_code
+    match status:
+        case 401 | 403 | 407:
+            return Fault(StoreRefused(f"{_REFUSED} (status {status})"))
+        case 413:
+            message = "the request is too large for Chroma or a proxy: lower CHROMA_BATCH_SIZE"
+            return Fault(StoreBroken(f"{message} (status 413)"))
+        case 429:
+            return Fault(StoreUnavailable("Chroma is overloaded (status 429)"), is_passing=True)
+        case 502 | 503:
+            message = f"the proxy in front of Chroma cannot reach it (status {status})"
+            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+        case 408 | 504:
+            message = f"the proxy in front of Chroma waited too long for it (status {status})"
+            return Fault(StoreTimeout(message), is_outage=True)
+        case 500:
+            return Fault(StoreBroken("Chroma answered with an internal error (status 500)"))
+        case _:
+            message = f"what answers in Chroma's place is not Chroma (status {status}): {_MEND}"
+            return Fault(StoreBroken(message))
+
+
+def _of_chroma(error: chroma.ChromaError) -> Fault:
+    text = _text(error)
+    match error:
+        case chroma.ChromaAuthError() | chroma.AuthorizationError():
+            return Fault(StoreRefused(_REFUSED))
+        case chroma.RateLimitError():
+            return Fault(StoreUnavailable("Chroma is overloaded"), is_passing=True)
+        case chroma.BatchSizeExceededError():
+            message = "the request is too large for Chroma or a proxy: lower CHROMA_BATCH_SIZE"
+            return Fault(StoreBroken(message))
+        case chroma.NotFoundError():
+            return Fault(CollectionGone(text))
+        case chroma.InvalidArgumentError() | chroma.InvalidDimensionException() if (
+            "dimension" in text
+        ):
+            return Fault(EmbedderMismatch(f"the store holds vectors of another length: {text}"))
+        case chroma.InvalidArgumentError() | chroma.DuplicateIDError():
+            return Fault(InvalidInput([FieldError("", f"Chroma cannot take this: {text}")]))
+    if "Nothing found on disk" in text:
+        # A query between a collection's first write and the first save of its index
+        # (facts of Chroma 1.5.9: it is there a moment later).
+        message = "Chroma is still writing the index of this collection"
+        return Fault(StoreUnavailable(message), is_passing=True)
+    if "upstream unavailable" in text:
+        message = "the proxy in front of Chroma cannot reach it"
+        return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+    return _of_damage(text)
+
+
+def _of_damage(text: str) -> Fault:
+    if re.search(r"disk is full|No space left|os error 28|code: 13\b", text):
+        return Fault(StoreUnavailable("the disk that holds Chroma's data is full"))
+    if re.search(r"readonly database|code: 1032|unable to open database", text):
+        message = "Chroma's data folder was removed or replaced, or may not be written"
+        return Fault(StoreBroken(message), is_stale=True)
+    if re.search(r"pickle|hnsw|Error finding id|Error getting embedding|compact", text):
+        message = f"the index of a collection is damaged and must be rebuilt: {text}"
+        return Fault(StoreBroken(message))
+    return Fault(StoreBroken(f"Chroma failed: {text}"))
+
+
+def _text(error: Exception) -> str:
+    """Return an error's text, on one line and not too long."""
+    return " ".join(str(error).split())[:300]

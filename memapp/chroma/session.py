@@ -1,0 +1,66 @@
+"""An open client and the collections found through it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chromadb.api import ClientAPI
+from chromadb.api.models.Collection import Collection as ChromaCollection
+from chromadb.errors import NotFoundError
+
+from memapp.chroma.faults import CollectionGone
+from memapp.errors import StoreBroken
+
+MetadataScalars = Mapping[str, str | int | float | bool]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """One generation of a connection: what was opened together and is closed together.
+
+    Attributes:
+        client: Chroma's client.
+        collections: Chroma's handles by name. A handle is bound to the collection's UUID.
+    """
+
+    client: ClientAPI
+    collections: dict[str, ChromaCollection] = field(default_factory=dict)
+
+
+def resolve(session: Session, name: str, creation: MetadataScalars | None) -> ChromaCollection:
+    """Return Chroma's handle of a collection, making it if `creation` is given.
+
+    Raises:
+        CollectionGone: there is none, and `creation` is None.
+        StoreBroken: it does not measure cosine distance.
+    """
+    known = session.collections.get(name)
+    if known is not None:
+        return known
+    try:
+        collection = session.client.get_collection(name, embedding_function=None)
+    except NotFoundError as error:
+        if creation is None:
+            message = f"there is no collection {name}"
+            raise CollectionGone(message) from error
+        collection = session.client.get_or_create_collection(
+            name,
+            metadata=dict(creation),
+            configuration={"hnsw": {"space": "cosine"}},
+            embedding_function=None,
+        )
+    _check_space(collection)
+    session.collections[name] = collection
+    return collection
+
+
+def _check_space(collection: ChromaCollection) -> None:
+    # `configuration` would build the embedding function the server names; this does not.
+    configuration = collection.configuration_json
+    index = configuration.get("hnsw") or configuration.get("spann") or {}
+    space = index.get("space")
+    if space != "cosine":
+        message = (
+            f"the collection {collection.name} measures {space} distance, but memapp needs "
+            "cosine: it was not made by memapp; rename or drop it"
+        )
+        raise StoreBroken(message)
