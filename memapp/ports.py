@@ -136,7 +136,7 @@ class MemoryStore(Protocol):
             tenant: Whose data it is.
             current: What the caller read.
             revised: Same id, version one higher.
-            vector: Shape (dimensions,); None keeps the stored one (the text did not change).
+            vector: Shape (dimensions,); None if and only if the text did not change.
 
         Returns:
             False, with nothing changed, if `current` is no longer what is stored.
