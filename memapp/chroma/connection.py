@@ -6,6 +6,7 @@ waits until nobody uses it, closes it, and both sides open it anew when they nee
 """
 
 import random
+import re
 import threading
 import time
 import weakref
@@ -131,7 +132,7 @@ class Connection:
             try:
                 collection.modify(name=new)
             except ChromaError as error:
-                if "already exists" in str(error):
+                if re.search("already exists|UNIQUE constraint", str(error)):
                     message = f"there is a collection {new} already"
                     raise Conflict(message, code="collection_exists") from error
                 raise
