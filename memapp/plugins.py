@@ -6,18 +6,31 @@ it is named.
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from memapp.errors import ConfigurationError
 
 PLUGIN_FORM = "package.module:attribute"
+_SHORT_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 _PLUGIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def is_plugin_path(name: str) -> bool:
     """Tell whether a name is written 'package.module:attribute' rather than a short name."""
     return _PLUGIN.fullmatch(name) is not None
+
+
+def faults_in(entries: Sequence[str]) -> Iterator[str]:
+    """Say which entries of a setting cannot name anything, and which come twice."""
+    for position, entry in enumerate(entries, start=1):
+        if not _SHORT_NAME.fullmatch(entry) and not is_plugin_path(entry):
+            yield (
+                f"entry {position} ({entry[:60]!r}) is neither a short name nor written "
+                f"{PLUGIN_FORM!r}"
+            )
+        if entry in entries[: position - 1]:
+            yield f"entry {position} ({entry[:60]!r}) is there twice; remove one"
 
 
 def resolve(setting: str, name: str, built_in: Mapping[str, str]) -> object:

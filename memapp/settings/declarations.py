@@ -7,7 +7,8 @@ A new setting is one more entry here and one commented line in `settings.toml`.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from memapp import keys
+from memapp import keys, plugins
+from memapp.plugins import PLUGIN_FORM
 from memapp.settings import texts
 from memapp.settings.kinds import Choice, FilePath, Kind, Names, Number, Table, Text, Truth, Whole
 
@@ -59,6 +60,12 @@ def _api_key_faults(entries: Sequence[str]) -> Sequence[str]:
     return tuple(keys.faults_in(entries))
 
 
+def _plugin_faults(entries: Sequence[str]) -> Sequence[str]:
+    return tuple(plugins.faults_in(entries))
+
+
+_PLUGIN_NAMES = Names(f"a list of short names or {PLUGIN_FORM!r}", check=_plugin_faults)
+
 _CHROMA = "Chroma"
 _ACCESS = "Access"
 _EMBEDDING = "Embedding"
@@ -96,7 +103,7 @@ DECLARED: tuple[Setting, ...] = (
     ),
     Setting(
         "CHROMA_HOST",
-        Text("a host name or address", texts.host),
+        Text("a host name or address", texts.host, is_required=True),
         "localhost",
         "Host of the Chroma server in http mode.",
         _CHROMA,
@@ -152,7 +159,7 @@ DECLARED: tuple[Setting, ...] = (
     ),
     Setting(
         "CHROMA_CLOUD_HOST",
-        Text("a host name or address", texts.host),
+        Text("a host name or address", texts.host, is_required=True),
         "api.trychroma.com",
         "Host of Chroma Cloud.",
         _CHROMA,
@@ -250,7 +257,7 @@ DECLARED: tuple[Setting, ...] = (
     ),
     Setting(
         "OPENAI_BASE_URL",
-        Text("a URL", texts.web_address),
+        Text("a URL", texts.web_address, is_required=True),
         "https://api.openai.com/v1",
         "Any service that answers POST <this>/embeddings as OpenAI does.",
         _EMBEDDING,
@@ -294,37 +301,37 @@ DECLARED: tuple[Setting, ...] = (
     ),
     Setting(
         "SENTENCE_TRANSFORMERS_MODEL",
-        Text(),
+        Text(is_required=True),
         "sentence-transformers/all-MiniLM-L6-v2",
         'Name or folder of the model with EMBEDDER = "sentence-transformers".',
         _EMBEDDING,
     ),
     Setting(
         "READERS",
-        Names("a list of short names or 'package.module:attribute'"),
+        _PLUGIN_NAMES,
         ("text", "markdown", "html"),
         "What reads the files that are ingested.",
         _PLUGINS,
     ),
     Setting(
         "EXTENSIONS",
-        Names("a list of short names or 'package.module:attribute'"),
+        _PLUGIN_NAMES,
         (),
         "Flask extensions to start, each with an init_app(app).",
         _PLUGINS,
     ),
     Setting(
         "BLUEPRINTS",
-        Names("a list of short names or 'package.module:attribute'"),
+        _PLUGIN_NAMES,
         ("memory", "rag", "health"),
         "Flask blueprints to serve.",
         _PLUGINS,
     ),
     Setting(
         "FLASK",
-        Table("a table of Flask's or a plug-in's own settings, with upper-case names"),
+        Table("a table with upper-case names"),
         {},
-        "Settings of Flask and of plug-ins, handed to app.config as they are.",
+        "What Flask and plug-ins read from app.config, by their own names; may hold secrets.",
         _PLUGINS,
         secret=True,
     ),
@@ -402,6 +409,14 @@ DECLARED: tuple[Setting, ...] = (
         "INFO",
         "Least severity that is logged.",
         _OPERATION,
+    ),
+    Setting(
+        "DRAIN_SECONDS",
+        Number(0, 300, "seconds"),
+        0.0,
+        "How long gunicorn goes on serving after SIGTERM while /health/ready answers 503.",
+        _OPERATION,
+        production=5.0,
     ),
 )
 

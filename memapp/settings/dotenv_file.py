@@ -36,7 +36,7 @@ def read(root: Path) -> DotenvFile:
     path = root / NAME
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return DotenvFile()
     except OSError as error:
         return DotenvFile(faults=(f"{path}: cannot be read: {error.strerror}; mend its rights",))

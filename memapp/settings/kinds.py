@@ -49,14 +49,18 @@ class Text:
     Attributes:
         rule: What it must be.
         check: A further rule for texts that are not empty.
+        is_required: Whether it must not be empty.
     """
 
     rule: str = "text"
     check: Check | None = None
+    is_required: bool = False
 
     def parse(self, raw: object) -> str:
         """Turn what a source gave into the setting's value."""
         text = _text(raw)
+        if self.is_required and not text:
+            raise Rejected(_must_be(f"{self.rule}, not empty"))
         if text and self.check and (fault := self.check(text)):
             raise Rejected(fault)
         return text
@@ -161,7 +165,8 @@ class Choice:
     @property
     def rule(self) -> str:
         """What a value must be."""
-        return " or ".join([*map(repr, self.names), *([repr(PLUGIN_FORM)] * self.or_plugin)])
+        *others, last = [*map(repr, self.names), *([repr(PLUGIN_FORM)] * self.or_plugin)]
+        return f"{', '.join(others)} or {last}"
 
     def parse(self, raw: object) -> str:
         """Turn what a source gave into the setting's value."""

@@ -106,11 +106,10 @@ def _layers(
     layers = Layers()
     faults: list[str] = [] if root.is_dir() else [f"root {root}: is not a folder; name the app's"]
     for path in (root / name for name in toml_files.NAMES):
-        if path.exists():
-            file_faults, is_readable = toml_files.faults_in(path)
-            faults += file_faults
-            if is_readable:
-                layers.add_file(path, environment=environment)
+        file_faults, is_readable = toml_files.faults_in(path)
+        faults += file_faults
+        if is_readable:
+            layers.add_file(path, environment=environment)
     for place, given in ((dotenv_file.NAME, dotenv.values), ("", process)):
         for name, text, source in variables.given(given, place=place):
             layers.add(name, text, source=source)

@@ -41,7 +41,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def unknown_in_file(names: Iterable[str], place: str) -> Iterator[str]:
     """Complain about names in a section of a settings file that are no settings."""
     for name in names:
-        if name.upper() not in BY_NAME:
+        if name.upper() == SWITCH:
+            yield f"{name} in {place}: is read from the environment and .env only; set it there"
+        elif name.upper() not in BY_NAME:
             hint = nearest(name.upper().removeprefix(PREFIX), BY_NAME)
             yield (
                 f"{name} in {place}: there is no such setting"
@@ -73,7 +75,7 @@ def unknown_in_dotenv(values: Mapping[str, str]) -> Iterator[str]:
             continue
         if name in BY_NAME:
             yield f"{name} in .env: is not read without its prefix; write {PREFIX}{name}"
-        elif name.startswith((PREFIX, BARE_PREFIX)):
+        elif name.startswith((PREFIX, BARE_PREFIX)) or _is_clear_slip(name):
             yield _unknown_variable(name, ".env")
         else:
             yield from _misspelt_switch(name, ".env")
@@ -84,7 +86,7 @@ def unknown_in_process(environ: Mapping[str, str]) -> Iterator[str]:
     for name in environ:
         if name in _VARIABLES or name == SWITCH or _is_foreign(name, environ[name]):
             continue
-        if name.startswith(PREFIX) or (name.startswith(BARE_PREFIX) and _is_clear_slip(name)):
+        if name.startswith(PREFIX) or _is_clear_slip(name):
             yield _unknown_variable(name, "the environment")
         else:
             yield from _misspelt_switch(name, "the environment")
@@ -125,7 +127,13 @@ def _is_foreign(name: str, value: str) -> bool:
 
 
 def _is_clear_slip(name: str) -> bool:
-    return any(_likeness(name, variable) >= _CLEAR_SLIP for variable in _VARIABLES)
+    """Tell whether a name was meant to be ours.
+
+    CHROME_HOST is a stranger's, MEMAP_AUTH hardly.
+    """
+    prefix = BARE_PREFIX if name.startswith(BARE_PREFIX) else PREFIX
+    ours = (variable for variable in _VARIABLES if variable.startswith(prefix))
+    return any(_likeness(name, variable) >= _CLEAR_SLIP for variable in ours)
 
 
 def _likeness(one: str, other: str) -> float:

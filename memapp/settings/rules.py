@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from memapp.settings import texts
-from memapp.settings.declarations import DECLARED
+from memapp.settings.declarations import BY_NAME, DECLARED
 
 Values = Mapping[str, Any]
 """The values that are right by themselves; a setting at fault is missing."""
@@ -23,8 +23,8 @@ _EXAMPLE_DIGEST = re.compile(r".*\s(.)\1{63}", re.DOTALL)
 def faults(values: Values, *, is_production: bool) -> Iterator[str]:
     """Say which rules across settings are broken, and the mend."""
     yield from _overlap(values)
-    yield from _folders(values)
-    yield from _cloud(values)
+    yield from _required(values)
+    yield from _flask(values)
     yield from _token(values)
     yield from _openai(values)
     yield from _keys(values, is_production=is_production)
@@ -57,26 +57,31 @@ def _overlap(values: Values) -> Iterator[str]:
         )
 
 
-def _folders(values: Values) -> Iterator[str]:
-    memories, documents = values.get("CHROMA_DB_PATH"), values.get("CHROMA_PERSIST_DIR")
-    if values.get("CHROMA_MODE") != "persistent":
-        return
-    for name, folder in (("CHROMA_DB_PATH", memories), ("CHROMA_PERSIST_DIR", documents)):
-        if folder == "":
-            yield f"{name}: is required in persistent mode; name a folder"
-    if memories and memories == documents:
-        yield (
-            "CHROMA_DB_PATH and CHROMA_PERSIST_DIR: must be two folders, because each holds one "
-            "locked store; change one of them"
-        )
+def _required(values: Values) -> Iterator[str]:
+    mode = values.get("CHROMA_MODE")
+    needed = {
+        "persistent": ("CHROMA_DB_PATH", "CHROMA_PERSIST_DIR"),
+        "http": ("CHROMA_TENANT", "CHROMA_DATABASE"),
+        "cloud": ("CHROMA_API_KEY",),
+    }
+    for name in needed.get(str(mode), ()):
+        if values.get(name) == "":
+            yield (
+                f"{name}: is required with CHROMA_MODE = {mode!r}; set the environment variable "
+                f"{name}, or put it into {_home(name)}"
+            )
 
 
-def _cloud(values: Values) -> Iterator[str]:
-    if values.get("CHROMA_MODE") == "cloud" and values.get("CHROMA_API_KEY") == "":
-        yield (
-            "CHROMA_API_KEY: is required in cloud mode; set the environment variable "
-            "CHROMA_API_KEY or put it into .secrets.toml"
-        )
+def _home(name: str) -> str:
+    return ".secrets.toml" if BY_NAME[name].secret else "settings.toml"
+
+
+def _flask(values: Values) -> Iterator[str]:
+    for name in values.get("FLASK", {}):
+        if name in BY_NAME:
+            yield f"FLASK: holds {name}, a setting of memapp's own; write it beside the table"
+        elif not name.isupper():
+            yield f"FLASK: holds {name!r}; Flask reads upper-case names only"
 
 
 def _token(values: Values) -> Iterator[str]:
@@ -114,23 +119,15 @@ def _keys(values: Values, *, is_production: bool) -> Iterator[str]:
 
 def _examples(values: Values) -> Iterator[str]:
     for setting in DECLARED:
-        if setting.secret and any(_is_example(text) for text in _texts(values.get(setting.name))):
+        value = values.get(setting.name)
+        if isinstance(value, str) and setting.secret and _EXAMPLE.fullmatch(value):
             yield (
                 f"{setting.name}: still holds an example; production needs a secret of its own, "
-                "for instance from 'openssl rand -hex 32' or 'memapp keys new'"
+                "for instance from 'openssl rand -hex 32'"
             )
-
-
-def _is_example(text: str) -> bool:
-    return bool(_EXAMPLE.fullmatch(text) or _EXAMPLE_DIGEST.fullmatch(text))
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _texts(entry)
-    elif isinstance(value, tuple | list):
-        for entry in value:
-            yield from _texts(entry)
+    for position, entry in enumerate(values.get("API_KEYS", ()), start=1):
+        if _EXAMPLE_DIGEST.fullmatch(entry):
+            yield (
+                f"API_KEYS: entry {position} still holds an example; make a key with "
+                "'memapp keys new --tenant NAME' and paste the line it prints"
+            )

@@ -23,24 +23,26 @@ NAMES = ("settings.toml", ".secrets.toml")
 DEFAULT_SECTION = "default"
 SECTIONS = (DEFAULT_SECTION, *ENVIRONMENTS)
 
+_FIXED = {
+    "ENVIRONMENTS_FOR_DYNACONF": True,
+    "DEFAULT_ENV_FOR_DYNACONF": DEFAULT_SECTION,
+    "AUTO_CAST_FOR_DYNACONF": False,
+    "MERGE_ENABLED_FOR_DYNACONF": False,
+    "DOTTED_LOOKUP_FOR_DYNACONF": False,
+    "NESTED_SEPARATOR_FOR_DYNACONF": None,
+    "INDEX_SEPARATOR_FOR_DYNACONF": None,
+}
+
 
 class Layers:
     """The values of one `load`, later layers above earlier ones."""
 
     def __init__(self) -> None:
         """Begin without a value."""
-        self._dynaconf: Any = Dynaconf(
-            environments=True,
-            settings_files=[],
-            core_loaders=[],
-            loaders=[],
-            load_dotenv=False,
-            auto_cast=False,
-            merge_enabled=False,
-            dotted_lookup=False,
-            nested_separator=None,
-            index_separator=None,
-        )
+        self._dynaconf: Any = Dynaconf(core_loaders=[], loaders=[], load_dotenv=False)
+        # Not as arguments: there, variables such as MERGE_ENABLED_FOR_DYNACONF, meant for another
+        # program, would win.
+        self._dynaconf.update(_FIXED)
         self._sources: dict[str, str] = {}
 
     def add_file(self, path: Path, *, environment: str) -> None:
@@ -69,9 +71,11 @@ class Layers:
 
 
 def faults_in(path: Path) -> tuple[Sequence[str], bool]:
-    """Say what is wrong with a settings file apart from its values, and whether it can be read."""
+    """Say what is wrong with a settings file apart from its values, and whether to load it."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return (), False
     except OSError as error:
         return (f"{path}: cannot be read: {error.strerror}; mend its rights or remove it",), False
     except UnicodeDecodeError as error:

@@ -49,7 +49,8 @@ class Settings(Mapping[str, Any]):
         value = self._values[name]
         if BY_NAME[name].secret:
             return MASK if value else ""
-        return ", ".join(value) if isinstance(value, tuple) else str(value)
+        text = ", ".join(value) if isinstance(value, tuple) else str(value)
+        return text if text.isprintable() else repr(text)
 
     def as_dict(self) -> dict[str, Any]:
         """Return a copy for `app.config`: plain lists and dicts, the table FLASK spread out.
