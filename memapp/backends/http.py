@@ -7,9 +7,9 @@ from chromadb.api.client import Client
 from chromadb.api.fastapi import FastAPI
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.auth import UserIdentity
-from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
+from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
-from memapp.backends.isolation import IsolatedSettings
+from memapp.backends.isolation import isolated_settings
 from memapp.backends.patience import make_patient
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.errors import ConfigurationError
@@ -26,7 +26,7 @@ def connect(config: ChromaConfig) -> ClientAPI:
     return HttpChroma(
         tenant=config.tenant or DEFAULT_TENANT,
         database=config.database or DEFAULT_DATABASE,
-        settings=IsolatedSettings(
+        settings=isolated_settings(
             chroma_api_impl="chromadb.api.fastapi.FastAPI",
             chroma_server_host=_url_host(config.host),
             chroma_server_http_port=config.port,
@@ -50,7 +50,7 @@ class HttpChroma(Client):
         *,
         tenant: str | None,
         database: str | None,
-        settings: IsolatedSettings,
+        settings: Settings,
         patience: Patience,
     ) -> None:
         self._patience = patience
@@ -80,7 +80,8 @@ class HttpChroma(Client):
             return
         system = self._system
         admin: Any = self._admin_client
-        for server in (self._server, admin._server):  # noqa: SLF001
+        servers: list[Any] = [self._server, admin._server]  # noqa: SLF001
+        for server in servers:
             server._session.close()  # noqa: SLF001
         super().close()
         registry = SharedSystemClient._identifier_to_system  # noqa: SLF001

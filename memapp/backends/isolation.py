@@ -3,27 +3,19 @@
 from typing import Any
 
 from chromadb.config import Settings
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from memapp.chroma_import import NO_SUCH_PREFIX
 
 
-class IsolatedSettings(Settings):
-    """Chroma's settings with what we pass, and nothing else.
+def isolated_settings(**values: Any) -> Settings:
+    """Return Chroma's settings with what we pass, and nothing else.
 
-    The parent class also reads `CHROMA_SERVER_*` and other variables of the environment and
-    `./.env` of the working directory, and refuses to start when they contradict our arguments.
+    Left alone they also read `CHROMA_SERVER_*` and other variables, and `./.env` of the working
+    directory, and refuse to work when those contradict our arguments.
     """
-
-    def __init__(self, **values: Any) -> None:
-        super().__init__(anonymized_telemetry=False, **values)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read the constructor's arguments only."""
-        return (init_settings,)
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        _env_prefix=NO_SUCH_PREFIX,
+        anonymized_telemetry=False,
+        **values,
+    )

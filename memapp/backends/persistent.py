@@ -8,7 +8,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
 from memapp.backends.folder_lock import FolderLock
-from memapp.backends.isolation import IsolatedSettings
+from memapp.backends.isolation import isolated_settings
 from memapp.chroma_config import ChromaConfig
 
 
@@ -38,7 +38,7 @@ class FolderChroma(Client):
         super().__init__(
             tenant=DEFAULT_TENANT,
             database=DEFAULT_DATABASE,
-            settings=IsolatedSettings(is_persistent=True, persist_directory=str(folder)),
+            settings=isolated_settings(is_persistent=True, persist_directory=str(folder)),
         )
 
     def close(self) -> None:

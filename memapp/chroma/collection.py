@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_REQUEST_BYTES = 30_000_000
-"""Below Chroma's own limit of 40 MiB (and the 41 MB usual in front of it), with room to spare."""
+"""Most bytes in one write, well below Chroma's own limit of 40 MiB."""
+
+
+MAX_IDS = 10_000
+"""Most ids in one read; SQLite in Chroma 1.5.9 fails above 32,766 variables."""
+
+MAX_RESULTS = 2**31 - 1
+"""Most results of one query; beyond it Chroma 1.5.9 refuses the number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +84,28 @@ class Collection:
         offset: int | None = None,
         include: Sequence[str] = (),
     ) -> Records:
-        """Return the records that satisfy all conditions, in no promised order."""
-        if ids is not None and not ids:
-            return _nothing()
+        """Return the records that satisfy all conditions, in no promised order.
+
+        Args:
+            ids: Only these; unknown and repeated ones are ignored. None means all, [] none.
+            where: A condition on metadata, in Chroma's language.
+            where_document: A condition on documents, in Chroma's language.
+            limit: At most so many; not together with more than `MAX_IDS` ids.
+            offset: Leave out so many at the beginning.
+            include: What to return besides ids: `metadatas`, `documents`, `embeddings`.
+        """
         arguments: dict[str, Any] = {
-            "ids": None if ids is None else list(ids),
             "where": where,
             "where_document": where_document,
             "limit": limit,
             "offset": offset,
             "include": list(include),
         }
-        found = self._run(partial(ChromaCollection.get, **arguments))
-        return _records(found, include, lambda part: part)
+        if ids is None:
+            return self._get(arguments, None)
+        unique = list(dict.fromkeys(ids))
+        parts = [unique[i : i + MAX_IDS] for i in range(0, len(unique), MAX_IDS)]
+        return _joined([self._get(arguments, part) for part in parts])
 
     def query(
         self,
@@ -123,7 +139,7 @@ class Collection:
             return [_nothing() for _ in vectors]
         arguments: dict[str, Any] = {
             "query_embeddings": list(vectors),
-            "n_results": limit,
+            "n_results": min(limit, MAX_RESULTS),
             "where": where,
             "where_document": where_document,
             "include": list(include),
@@ -170,8 +186,10 @@ class Collection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove records by id; unknown ids are ignored."""
-        for part in self._by_count(len(ids)):
-            self._run(partial(ChromaCollection.delete, ids=list(ids[part])))
+        unique = list(dict.fromkeys(ids))
+        size = self._connection.batch_size
+        for start in range(0, len(unique), size):
+            self._run(partial(ChromaCollection.delete, ids=unique[start : start + size]))
 
     def delete_where(self, where: Mapping[str, Any]) -> None:
         """Remove all records that satisfy a condition."""
@@ -185,6 +203,10 @@ class Collection:
         """Replace the collection's metadata."""
         self._run(partial(ChromaCollection.modify, metadata=dict(metadata)))
         self.metadata = dict(metadata)
+
+    def _get(self, arguments: Mapping[str, Any], ids: list[str] | None) -> Records:
+        found = self._run(partial(ChromaCollection.get, ids=ids, **arguments))
+        return _records(found, arguments["include"], lambda part: part)
 
     def _run(self, operation: Callable[[ChromaCollection], T], *, remake: bool = False) -> T:
         def attempt(session: Session) -> T:
@@ -226,11 +248,6 @@ class Collection:
                 "documents": None if documents is None else list(documents[part]),
             }
             self._run(partial(method, **arguments), remake=True)
-
-    def _by_count(self, total: int) -> Iterator[slice]:
-        size = self._connection.batch_size
-        for start in range(0, total, size):
-            yield slice(start, start + size)
 
     def _by_size(
         self,
@@ -286,6 +303,19 @@ def _part(
     if name not in include or found.get(name) is None:
         return []
     return [missing if value is None else value for value in pick(found[name])]
+
+
+def _joined(parts: Sequence[Records]) -> Records:
+    if len(parts) == 1:
+        return parts[0]
+    vectors = [part.vectors for part in parts if part.vectors is not None and part.ids]
+    return Records(
+        ids=[id_ for part in parts for id_ in part.ids],
+        metadatas=[metadata for part in parts for metadata in part.metadatas],
+        documents=[document for part in parts for document in part.documents],
+        vectors=np.concatenate(vectors) if vectors else None,
+        distances=[],
+    )
 
 
 def _nothing() -> Records:
