@@ -1,0 +1,35 @@
+"""The default embedder: all-MiniLM-L6-v2 in 8-bit integers, offline, on the CPU.
+
+`model.onnx` and `tokenizer.json` lie beside this file; `scripts/build_minilm.py` makes them from
+the official weights, NOTICE says what was changed. English; texts are cut after 256 tokens.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memapp.embedders.minilm.embedder import MiniLMEmbedder
+from memapp.embedders.minilm.model_file import ModelFile
+from memapp.ports import Embedder
+
+MODEL_SHA256 = "54ffbb2b894431cd5d109a9e2f8f3375cefa42b1c932f5b2961462430fa89d82"
+"""What scripts/build_minilm.py printed for the packaged file."""
+
+_PACKAGED = Path(__file__).parent / "model.onnx"
+
+
+def create(config: Mapping[str, Any]) -> Embedder:
+    """Return the embedder for the packaged file, or for the one that the settings name.
+
+    Neither onnxruntime nor tokenizers is loaded before the first text.
+
+    Raises:
+        ConfigurationError: there is no such file, or it is not the one expected.
+    """
+    named: str = config["EMBEDDER_MODEL_PATH"]
+    sha256: str = config["EMBEDDER_MODEL_SHA256"]
+    batch_tokens: int = config["EMBEDDING_BATCH_TOKENS"]
+    model = ModelFile.check(
+        Path(named) if named else _PACKAGED, sha256 or ("" if named else MODEL_SHA256)
+    )
+    return MiniLMEmbedder(model, batch_tokens=batch_tokens)
