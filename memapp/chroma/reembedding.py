@@ -1,0 +1,88 @@
+"""Compute all vectors of a store anew, after the embedder was changed.
+
+Texts are kept, so nothing is lost. A collection is rebuilt beside the old one under another name
+and takes its place when it is complete; a run that was cut off is finished by the next one. The
+application must be stopped meanwhile: what it writes to the old collection would be left behind.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memapp.chroma.collection import Collection
+from memapp.chroma.connection import Connection
+from memapp.chroma.identity import KEY, identity_metadata
+from memapp.ports import Embedder
+
+PREFIX = "reembed."
+"""Begins the names of collections that are being rebuilt; no collection of ours begins so."""
+
+BATCH = 200
+
+Wording = Callable[[str, Mapping[str, Any], str], str]
+"""Gives what the embedder must see of a record: from its collection's name, metadata and text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedded:
+    """How far one collection is: `done` of `total` records."""
+
+    collection: str
+    done: int
+    total: int
+
+
+def reembed(connection: Connection, embedder: Embedder, wording: Wording) -> Iterator[Reembedded]:
+    """Rebuild every collection that was written with another embedder.
+
+    Args:
+        connection: The store.
+        embedder: The one to use from now on.
+        wording: See `Wording`.
+
+    Yields:
+        The progress, collection by collection.
+    """
+    _finish_cut_off(connection)
+    for name in connection.names():
+        old = connection.find(name)
+        if old is None or KEY not in old.metadata:
+            continue
+        if old.metadata[KEY] != str(embedder.identity):
+            yield from _rebuild(connection, old, embedder, wording)
+
+
+def _finish_cut_off(connection: Connection) -> None:
+    names = set(connection.names())
+    for name in names:
+        if not name.startswith(PREFIX):
+            continue
+        wanted = name.removeprefix(PREFIX)
+        if wanted in names:
+            connection.drop(name)  # Perhaps incomplete: the old one is still there.
+        else:
+            connection.rename(name, wanted)  # The old one is dropped only when it is complete.
+
+
+def _rebuild(
+    connection: Connection, old: Collection, embedder: Embedder, wording: Wording
+) -> Iterator[Reembedded]:
+    metadata = {**old.metadata, **identity_metadata(embedder.identity)}
+    new = connection.ensure(PREFIX + old.name, metadata)
+    ids = old.get().ids
+    yield Reembedded(old.name, 0, len(ids))
+    for start in range(0, len(ids), BATCH):
+        _copy(old, new, ids[start : start + BATCH], embedder, wording)
+        yield Reembedded(old.name, min(start + BATCH, len(ids)), len(ids))
+    connection.drop(old.name)
+    connection.rename(new.name, old.name)
+
+
+def _copy(
+    old: Collection, new: Collection, ids: Sequence[str], embedder: Embedder, wording: Wording
+) -> None:
+    records = old.get(ids=ids, include=("metadatas", "documents"))
+    found = zip(records.metadatas, records.documents, strict=True)
+    texts = [wording(old.name, fields, text) for fields, text in found]
+    vectors = embedder.embed_documents(texts)
+    new.upsert(records.ids, vectors, records.metadatas, records.documents)
