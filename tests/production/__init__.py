@@ -1,0 +1,1 @@
+"""Production as it is deployed: the gate, the compose files, gunicorn, and the proof."""
