@@ -57,6 +57,11 @@ def open_lazily(settings: Mapping[str, Any], connect: Connect) -> Connections:
     return Connections(first, connection(documents))
 
 
+def server_of(settings: Mapping[str, Any]) -> ChromaConfig | None:
+    """Return the server that the settings name, or None for every mode but http."""
+    return _config(settings, "") if settings["CHROMA_MODE"] == "http" else None
+
+
 class ChromaExtension:
     """The Chroma connections of the current app.
 
@@ -73,6 +78,10 @@ class ChromaExtension:
             message = "this app has Chroma connections already; call init_app once"
             raise RuntimeError(message)
         app.extensions[_KEY] = open_lazily(app.config, connect)
+
+    def is_ready(self, app: Flask) -> bool:
+        """Tell whether `init_app` has prepared the app."""
+        return _KEY in app.extensions
 
     @property
     def memories(self) -> Connection:

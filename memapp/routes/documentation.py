@@ -1,0 +1,49 @@
+"""`/openapi.json` and `/docs`: the API described, for programs and for people."""
+
+from importlib.resources import files
+from threading import Lock
+from typing import cast
+
+import orjson
+from flask import Blueprint, Flask, Response, current_app
+from flask_openapi.openapi import OpenAPI
+
+from memapp.routes.authentication import is_open
+from memapp.routes.limits import limits
+from memapp.routes.openapi import document
+
+_EXTENSION = "memapp.openapi"
+_lock = Lock()
+
+documentation = Blueprint("documentation", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Describe all routes of the app that are registered before its first request."""
+    app.register_blueprint(documentation)
+
+
+@documentation.get("/openapi.json")
+@is_open
+def openapi_json() -> Response:
+    """Return the OpenAPI document."""
+    with _lock:
+        if _EXTENSION not in current_app.extensions:
+            app = cast("OpenAPI", current_app)
+            current_app.extensions[_EXTENSION] = orjson.dumps(document(app, limits()))
+    return Response(current_app.extensions[_EXTENSION], mimetype="application/json")
+
+
+@documentation.get("/docs")
+@is_open
+def docs() -> Response:
+    """Return a page that shows the OpenAPI document; it needs nothing from elsewhere."""
+    page = files("memapp.routes").joinpath("docs.html").read_bytes()
+    # Nothing but this page's own script and style may run, and it may ask nobody but memapp.
+    policy = (
+        "default-src 'none'; connect-src 'self'; script-src 'self' 'unsafe-inline'; "
+        "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    headers = {"Content-Security-Policy": policy}
+    return Response(page, headers=headers, content_type="text/html; charset=utf-8")

@@ -1,0 +1,125 @@
+"""Puts an app's objects together, once in each process.
+
+This room alone knows both the services and what they stand on. Built-ins are named here as users
+name plug-ins: by 'module:attribute', imported when a setting asks for them.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Flask, current_app
+
+from memapp import plugins
+from memapp.embedders.caching import with_query_cache
+from memapp.embedders.per_process import PerProcess
+from memapp.ports import Embedder
+from memapp.services.memories import Memories
+
+if TYPE_CHECKING:
+    from memapp.chroma.extension import ChromaExtension, Connect
+    from memapp.chroma.health import ChromaHealth
+    from memapp.chroma.memories import ChromaMemories
+
+BACKENDS: Mapping[str, str] = {
+    "persistent": "memapp.backends.persistent:connect",
+    "http": "memapp.backends.http:connect",
+    "cloud": "memapp.backends.cloud:connect",
+    "ephemeral": "memapp.backends.ephemeral:connect",
+}
+EMBEDDERS: Mapping[str, str] = {
+    "minilm": "memapp.embedders.minilm:create",
+    "openai": "memapp.embedders.openai:create",
+    "chroma-default": "memapp.embedders.chroma_default:create",
+    "sentence-transformers": "memapp.embedders.sentence_transformers:create",
+    "hash": "memapp.embedders.hashing:create",
+}
+
+_EXTENSION = "memapp.rooms"
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its objects, to be made when they are first used; open nothing.
+
+    Raises:
+        ConfigurationError: a plug-in cannot be imported, or the embedder cannot be what the
+            settings say.
+    """
+    app.extensions[_EXTENSION] = _Rooms(app)
+
+
+def memories() -> Memories:
+    """Return the current app's memories."""
+    return _rooms().memories.get()
+
+
+def health() -> "ChromaHealth":
+    """Return what looks after the current app's Chroma."""
+    return _rooms().health.get()
+
+
+def counts(tenant: str) -> dict[str, int]:
+    """Count what a tenant has in the current app: `memories`, `documents` and `chunks`."""
+    return {"memories": _rooms().memory_store.get().count(tenant)}
+
+
+class _Rooms:
+    """The objects of one app. Chroma's library, slow to import, is left until a call needs it."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._config: Mapping[str, Any] = app.config
+        self._embedder = self._make_embedder()
+        mode = self._config["CHROMA_MODE"]
+        if mode not in BACKENDS:
+            plugins.resolve("CHROMA_MODE", mode, BACKENDS)  # Its faults stop the start.
+        self.chroma = PerProcess(self._connect)
+        self.memory_store = PerProcess(self._make_memory_store)
+        self.memories = PerProcess(self._make_memories)
+        self.health = PerProcess(self._make_health)
+
+    def _make_embedder(self) -> Embedder:
+        create = plugins.resolve("EMBEDDER", self._config["EMBEDDER"], EMBEDDERS)
+        embedder = cast("Callable[[Mapping[str, Any]], Embedder]", create)(self._config)
+        return with_query_cache(embedder, size=self._config["EMBEDDING_CACHE_SIZE"])
+
+    def _connect(self) -> "ChromaExtension":
+        from memapp.chroma.extension import ChromaExtension  # noqa: PLC0415 - imports chromadb
+
+        chroma = ChromaExtension()
+        if not chroma.is_ready(self._app):
+            connect = plugins.resolve("CHROMA_MODE", self._config["CHROMA_MODE"], BACKENDS)
+            chroma.init_app(self._app, cast("Connect", connect))
+        return chroma
+
+    def _make_memory_store(self) -> "ChromaMemories":
+        from memapp.chroma.memories import ChromaMemories  # noqa: PLC0415 - imports chromadb
+
+        return ChromaMemories(
+            self.chroma.get().memories,
+            self._embedder.identity,
+            _now,
+            shards=self._config["MEMORY_SHARDS"],
+            claim_lifetime=timedelta(hours=self._config["IDEMPOTENCY_HOURS"]),
+        )
+
+    def _make_memories(self) -> Memories:
+        store = self.memory_store.get()
+        return Memories(store, self._embedder, _now, pool=self._config["SEARCH_POOL"])
+
+    def _make_health(self) -> "ChromaHealth":
+        from memapp.chroma.extension import Connections, server_of  # noqa: PLC0415
+        from memapp.chroma.health import ChromaHealth  # noqa: PLC0415 - imports chromadb
+
+        chroma = self.chroma.get()
+        connections = Connections(chroma.memories, chroma.documents)
+        return ChromaHealth(connections, server_of(self._config))
+
+
+def _rooms() -> _Rooms:
+    rooms: _Rooms = current_app.extensions[_EXTENSION]
+    return rooms
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
