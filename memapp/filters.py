@@ -11,9 +11,10 @@ nothing, so `ne` and `nin` hold for it and every other operator but `exists: fal
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, get_args
 
+from memapp import rfc3339
 from memapp.errors import FieldError, InvalidInput
 
 Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "contains", "exists"]
@@ -242,13 +243,10 @@ class _Reader:
 
 
 def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
     try:
-        moment = datetime.fromisoformat(value)
+        return rfc3339.parse(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return moment.astimezone(UTC) if moment.tzinfo else None
 
 
 def _escape(token: str) -> str:
