@@ -20,6 +20,8 @@ ALL_SCOPES = "all"
 
 # No dot: the store joins a tenant's name and other parts with dots.
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TENANT_RULE = "1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit"
+_SCOPES_RULE = f"'{ALL_SCOPES}' or some of {','.join(SCOPES)}, parted by commas alone"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -103,9 +105,13 @@ def entry_for(key: str, *, tenant: str, scopes: Sequence[str]) -> str:
     Raises:
         ConfigurationError: the tenant's name or a scope breaks a rule.
     """
-    entry = f"{tenant} {','.join(scopes)} {digest(key)}"
-    Keyring.from_entries([entry])
-    return entry
+    if not _TENANT.fullmatch(tenant):
+        fault = f"tenant: {tenant[:60]!r} is not {_TENANT_RULE}"
+        raise ConfigurationError(fault)
+    if tuple(scopes) != (ALL_SCOPES,) and not (scopes and set(scopes) <= set(SCOPES)):
+        fault = f"scopes: {','.join(scopes)[:60]!r} is not {_SCOPES_RULE}"
+        raise ConfigurationError(fault)
+    return f"{tenant} {','.join(scopes)} {digest(key)}"
 
 
 def faults_in(entries: Sequence[str]) -> Iterator[str]:
@@ -132,12 +138,9 @@ def _faults_of(entry: str) -> Iterator[str]:
         return
     tenant, scopes, key_digest = parts
     if not _TENANT.fullmatch(tenant):
-        yield (
-            "names a tenant that is not 1 to 63 of a-z, 0-9, '_' and '-', "
-            "beginning with a letter or digit"
-        )
+        yield f"names a tenant that is not {_TENANT_RULE}"
     if scopes != ALL_SCOPES and not set(scopes.split(",")) <= set(SCOPES):
-        yield f"has an unknown scope; use '{ALL_SCOPES}', or some of {','.join(SCOPES)}"
+        yield f"has scopes that are not {_SCOPES_RULE}"
     if not _DIGEST.fullmatch(key_digest):
         yield (
             "does not end in the key's SHA-256 as 64 lower-case hex digits; "

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Protocol
 
 from memapp.plugins import PLUGIN_FORM, is_plugin_path
@@ -68,7 +69,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FilePath:
-    """A path; relative ones are later resolved against the app's root."""
+    """A path, `~` expanded; relative ones are later resolved against the app's root."""
 
     rule: str = "a path, relative to the app's root or absolute"
 
@@ -76,9 +77,12 @@ class FilePath:
         """Turn what a source gave into the setting's value."""
         text = _text(os.fspath(raw) if isinstance(raw, os.PathLike) else raw)
         if "\0" in text:
-            fault = "must be a path, without NUL characters"
-            raise Rejected(fault)
-        return text
+            raise Rejected(_must_be(f"{self.rule}, without NUL characters"))
+        try:
+            return str(Path(text).expanduser()) if text.startswith("~") else text
+        except RuntimeError:
+            fault = "begins with '~', but there is no such home folder; write the path out"
+            raise Rejected(fault) from None
 
 
 @dataclass(frozen=True, slots=True)

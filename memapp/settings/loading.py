@@ -153,7 +153,7 @@ def _default(setting: Setting, environment: str, values: Mapping[str, Any]) -> t
 
 def _finished(setting: Setting, value: object, root: Path) -> object:
     if isinstance(setting.kind, FilePath) and value:
-        return str((root / Path(str(value)).expanduser()).resolve())
+        return str((root / str(value)).resolve())
     return frozen(_guarded(value) if setting.secret else value)
 
 

@@ -122,7 +122,7 @@ def _examples(values: Values) -> Iterator[str]:
         value = values.get(setting.name)
         if isinstance(value, str) and setting.secret and _EXAMPLE.fullmatch(value):
             yield (
-                f"{setting.name}: still holds an example; production needs a secret of its own, "
+                f"{setting.name}: still holds an example; production needs one of its own, "
                 "for instance from 'openssl rand -hex 32'"
             )
     for position, entry in enumerate(values.get("API_KEYS", ()), start=1):

@@ -42,7 +42,7 @@ def _option(arguments: Sequence[str]) -> int | None:
         for text in (
             following if argument in {"-w", "--workers"} else "",
             argument.removeprefix("--workers=") if argument.startswith("--workers=") else "",
-            argument.removeprefix("-w") if argument.startswith("-w") else "",
+            argument[2:].removeprefix("=") if argument.startswith("-w") else "",
         ):
             if text.isdecimal():
                 workers = int(text)

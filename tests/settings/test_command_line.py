@@ -1,0 +1,123 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from memapp.cli import main
+from memapp.keys import Keyring, Principal
+from memapp.settings import DECLARED, markdown_table
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("MEMAPP_", "CHROMA_")) or name == "ENV_FOR_DYNACONF":
+            monkeypatch.delenv(name)
+
+
+def test_config_shows_every_setting_with_value_and_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHROMA_PORT", "9000")
+
+    result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
+
+    rows = [line.split() for line in result.output.splitlines()]
+    assert result.exit_code == 0
+    assert ["CHROMA_PORT", "9000", "environment", "variable", "CHROMA_PORT"] in rows
+    assert ["MEMORY_SHARDS", "32", "default"] in rows
+    assert {setting.name for setting in DECLARED} <= {row[0] for row in rows if row}
+
+
+def test_config_masks_secrets(tmp_path: Path) -> None:
+    (tmp_path / ".secrets.toml").write_text(
+        '[default]\nCHROMA_AUTH_TOKEN = "hunter2"\nFLASK = { SECRET_KEY = "hunter2" }\n'
+    )
+
+    result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
+
+    lines = [line.split(maxsplit=2) for line in result.output.splitlines()]
+    assert ["CHROMA_AUTH_TOKEN", "'********'", ".secrets.toml [default]"] in lines
+    assert "hunter2" not in result.output
+
+
+def test_config_uses_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert f"root: {tmp_path}\n" in CliRunner().invoke(main, ["config"]).output
+
+
+def test_config_lists_all_faults_and_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHROMA_PORT", "x")
+    monkeypatch.setenv("MEMAPP_EMBEDER", "hash")
+
+    result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "  - CHROMA_PORT = 'x'" in result.output
+    assert "  - MEMAPP_EMBEDER" in result.output
+
+
+def test_config_does_not_let_a_value_write_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text('CHROMA_TENANT="a\\u001b[31m\nb"\n')
+
+    result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
+
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == len(DECLARED) + 4
+    assert "\x1b" not in result.output
+
+
+def test_config_prints_the_readmes_table(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["config", "--markdown", "--root", str(tmp_path)])
+
+    assert result.output == markdown_table()
+
+
+def test_a_new_key_is_let_in_by_the_entry_shown_with_it() -> None:
+    result = CliRunner().invoke(
+        main, ["keys", "new", "--tenant", "acme", "--scopes", "memory:read,rag:read"]
+    )
+
+    lines = result.output.splitlines()
+    (key,) = (line for line in lines if line.startswith("memapp_"))
+    (entry,) = (line.strip('"') for line in lines if line.startswith('"acme '))
+    assert Keyring.from_entries([entry]).find(key) == Principal(
+        "acme", frozenset({"memory:read", "rag:read"})
+    )
+
+
+def test_a_new_key_may_do_all_unless_told_otherwise() -> None:
+    result = CliRunner().invoke(main, ["keys", "new", "--tenant", "acme"])
+
+    assert '"acme all ' in result.output
+
+
+@pytest.mark.parametrize("arguments", [["--tenant", "A b"], ["--tenant", "a", "--scopes", "read"]])
+def test_no_key_is_made_for_a_wrong_tenant_or_scope(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, ["keys", "new", *arguments])
+
+    assert result.exit_code == 1
+    assert "memapp_" not in result.output
+
+
+def test_the_commands_do_not_import_what_takes_seconds(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom memapp.cli import main\n"
+        f"main(['config', '--root', {str(tmp_path)!r}], standalone_mode=False)\n"
+        "print(sorted({'chromadb', 'onnxruntime', 'numpy', 'gunicorn'} & set(sys.modules)))"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parents[2],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert ran.stdout.splitlines()[-1] == "[]"
