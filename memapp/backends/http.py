@@ -12,7 +12,7 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 from memapp.backends.isolation import isolated_settings
 from memapp.backends.patience import make_patient
 from memapp.chroma_config import ChromaConfig, Patience
-from memapp.errors import ConfigurationError
+from memapp.errors import ConfigurationError, StoreBroken
 
 TOKEN_HEADERS = ("Authorization", "X-Chroma-Token")
 
@@ -62,7 +62,14 @@ class HttpChroma(Client):
         if not isinstance(server, FastAPI):  # pragma: no cover
             raise TypeError(type(server))
         make_patient(server._session, f"{server.get_api_url()}/heartbeat", self._patience)  # noqa: SLF001
-        return server.get_user_identity()
+        try:
+            return server.get_user_identity()
+        except (KeyError, TypeError) as error:
+            message = (
+                "what answers is no Chroma server, although it speaks JSON: "
+                "check CHROMA_HOST and CHROMA_PORT"
+            )
+            raise StoreBroken(message) from error
 
     def _validate_tenant_database(self, tenant: str, database: str) -> None:
         # The parent asks through its admin client, whose session has no timeouts, and turns

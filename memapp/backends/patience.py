@@ -6,6 +6,7 @@ the kernel does that) must be noticed in two. So a read waits in slices, and aft
 without an answer the server's heartbeat is asked on another connection.
 """
 
+import ipaddress
 import socket
 import threading
 import time
@@ -133,6 +134,8 @@ def _look_up(host: str, port: int, timeout: float) -> list[str]:
 
     The system's look-up knows no timeout, so it runs in a thread that may be left behind.
     """
+    if _is_address(host):
+        return [host]
     found: list[str] = []
     failures: list[OSError] = []
 
@@ -148,8 +151,17 @@ def _look_up(host: str, port: int, timeout: float) -> list[str]:
     asking.start()
     asking.join(timeout)
     if failures:
-        raise httpcore.ConnectError(str(failures[0])) from failures[0]
+        message = f"looking up {host} failed: {failures[0].strerror}"
+        raise httpcore.ConnectError(message) from failures[0]
     if not found:
         message = f"looking up {host} took longer than {timeout:g} s"
         raise httpcore.ConnectTimeout(message)
     return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

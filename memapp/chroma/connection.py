@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TypeVar, cast
 
+import httpx
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
 from chromadb.errors import ChromaError, NotFoundError
@@ -106,13 +107,18 @@ class Connection:
 
     def drop(self, name: str) -> bool:
         """Remove a collection and all it holds; return whether there was one."""
+        is_sent = False
 
         def delete(session: Session) -> bool:
+            nonlocal is_sent
             session.collections.pop(name, None)
             try:
                 session.client.delete_collection(name)
             except NotFoundError:
-                return False
+                return is_sent  # Then an attempt went through and only its answer was lost.
+            except httpx.TransportError:
+                is_sent = True
+                raise
             return True
 
         return self.run(delete)
@@ -124,11 +130,19 @@ class Connection:
             CollectionGone: there is no collection `old`.
             Conflict: there is a collection `new` already.
         """
+        is_sent = False
 
         def modify(session: Session) -> None:
+            nonlocal is_sent
             session.collections.pop(new, None)
-            collection = resolve(session, old, None)
+            try:
+                collection = resolve(session, old, None)
+            except CollectionGone:
+                if is_sent:
+                    return  # An attempt went through and only its answer was lost.
+                raise
             session.collections.pop(old, None)
+            is_sent = True
             try:
                 collection.modify(name=new)
             except ChromaError as error:
@@ -239,6 +253,8 @@ class Connection:
             raise _again(outage)
         try:
             self._open().client.heartbeat()
+        except MemappError:
+            raise  # It cannot even be opened.
         except Exception as error:
             fault = fault_of(error)
             if fault is None or not fault.is_outage:

@@ -6,7 +6,6 @@ name the fault and the mend; they repeat no page of HTML and no token.
 """
 
 import re
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -50,6 +49,10 @@ class Fault:
 def fault_of(error: Exception) -> Fault | None:
     """Return what an exception of a Chroma call means, or None if it is not Chroma's."""
     match error:
+        case CollectionGone():
+            return Fault(error)
+        case StoreUnavailable():
+            return Fault(error, is_outage=True)
         case MemappError():
             return Fault(error)
         case httpx.HTTPStatusError():
@@ -76,7 +79,7 @@ def opening_fault_of(error: Exception) -> Fault | None:
             fault = fault_of(cause)
             if fault is not None:
                 return fault
-    if isinstance(error, chroma.NotFoundError):
+    if isinstance(error, chroma.NotFoundError | chroma.InvalidArgumentError):
         message = f"{_text(error)}: check CHROMA_TENANT and CHROMA_DATABASE"
         return Fault(StoreUnavailable(message))
     return fault_of(error)
@@ -121,8 +124,7 @@ def _of_transport(error: httpx.TransportError) -> Fault:
 
 def _of_connecting(error: httpx.ConnectError) -> Fault:
     text = str(error)
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+    if re.search(r"looking up|\[Errno -\d+\]", text):  # The look-up's error numbers are negative.
         message = "the host name of Chroma is not known: check CHROMA_HOST"
         return Fault(StoreUnavailable(message), is_outage=True)
     if "SSL" in text or "CERTIFICATE" in text:
@@ -131,10 +133,11 @@ def _of_connecting(error: httpx.ConnectError) -> Fault:
         else:
             message = "Chroma does not speak TLS on this port: check CHROMA_SSL and CHROMA_PORT"
         return Fault(StoreUnavailable(message), is_outage=True)
-    message = "nobody listens there: start Chroma, or check CHROMA_HOST and CHROMA_PORT"
-    return Fault(
-        StoreUnavailable(f"Chroma is not running: {message}"), is_passing=True, is_outage=True
-    )
+    if "refused" in text:
+        message = "Chroma is not running there: start it, or check CHROMA_HOST and CHROMA_PORT"
+        return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+    message = "there is no way to Chroma's host: check CHROMA_HOST and the network"
+    return Fault(StoreUnavailable(message), is_outage=True)
 
 
 def _of_status(response: httpx.Response) -> Fault:
@@ -153,6 +156,9 @@ def _of_status(response: httpx.Response) -> Fault:
         case 408 | 504:
             message = f"the proxy in front of Chroma waited too long for it (status {status})"
             return Fault(StoreTimeout(message), is_outage=True)
+        case 404:
+            message = f"what answers is no Chroma server of version 1 (status 404): {_MEND}"
+            return Fault(StoreBroken(message))
         case 500:
             return Fault(StoreBroken("Chroma answered with an internal error (status 500)"))
         case _:
