@@ -54,7 +54,11 @@ class HttpChroma(Client):
         patience: Patience,
     ) -> None:
         self._patience = patience
-        super().__init__(tenant=tenant, database=database, settings=settings)
+        try:
+            super().__init__(tenant=tenant, database=database, settings=settings)
+        except BaseException:
+            self._let_go()
+            raise
 
     def get_user_identity(self) -> UserIdentity:
         """Ask who we are: the first request of Chroma's constructor."""
@@ -85,15 +89,18 @@ class HttpChroma(Client):
         """
         if self._closed:
             return
-        system = self._system
-        admin: Any = self._admin_client
-        servers: list[Any] = [self._server, admin._server]  # noqa: SLF001
-        for server in servers:
-            server._session.close()  # noqa: SLF001
+        self._let_go()
         super().close()
+
+    def _let_go(self) -> None:
+        admin: Any = getattr(self, "_admin_client", None)
         registry = SharedSystemClient._identifier_to_system  # noqa: SLF001
-        for identifier in [key for key, value in registry.items() if value is system]:
-            registry.pop(identifier, None)
+        for server in (getattr(self, "_server", None), getattr(admin, "_server", None)):
+            if isinstance(server, FastAPI):
+                server._session.close()  # noqa: SLF001
+                own = [key for key, system in registry.items() if system is server._system]  # noqa: SLF001
+                for key in own:
+                    registry.pop(key, None)
 
 
 def _url_host(host: str) -> str:

@@ -111,7 +111,7 @@ def _of_transport(error: httpx.TransportError) -> Fault:
         case httpx.ConnectError():
             return _of_connecting(error)
         case httpx.ReadError() | httpx.WriteError() | httpx.CloseError():
-            message = "the connection to Chroma broke"
+            message = f"the connection to Chroma broke; if this goes on, {_MEND}"
             return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
         case httpx.RemoteProtocolError() if "without sending" in str(error):
             message = "Chroma hung up in the middle of an answer"

@@ -1,0 +1,174 @@
+"""What may stand where Chroma should be: a gate in front of it, and programs that are not it."""
+
+import http.client
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a gate answers itself instead of asking Chroma."""
+
+    status: int
+    body: str = "<html><body><h1>nginx</h1></body></html>"
+    content_type: str = "text/html"
+
+
+class Gate:
+    """A reverse proxy in front of a real Chroma, which can be told to misbehave.
+
+    Attributes:
+        port: Where it listens, on 127.0.0.1.
+        answers: What it answers to every request but the heartbeat; None passes it on.
+        delay: Seconds it waits before every request but the heartbeat.
+        hang_ups: How many of the next requests it drops after they have reached Chroma.
+        is_mute: Whether it answers nothing at all, the heartbeat included.
+        requests: Method and path of what it was asked.
+        headers: Headers of the last request.
+    """
+
+    def __init__(self, upstream_port: int) -> None:
+        self.answers: Answer | None = None
+        self.delay = 0.0
+        self.hang_ups = 0
+        self.is_mute = False
+        self.requests: list[tuple[str, str]] = []
+        self.headers: dict[str, str] = {}
+        self.closing = threading.Event()
+        gate = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                gate.pass_on(self, upstream_port)
+
+            do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port: int = self.server.server_address[1]
+
+    def pass_on(self, request: BaseHTTPRequestHandler, upstream_port: int) -> None:
+        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        self.requests.append((request.command, request.path))
+        self.headers = dict(request.headers)
+        is_heartbeat = request.path.endswith("/heartbeat")
+        while self.is_mute and not self.closing.wait(0.02):
+            pass
+        if self.answers is not None and not is_heartbeat:
+            self.reply(request, self.answers.status, self.answers.body.encode(), self.answers)
+            return
+        if not is_heartbeat:
+            self.closing.wait(self.delay)
+        upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=30)
+        upstream.request(request.command, request.path, body, {"Content-Type": "application/json"})
+        answer = upstream.getresponse()
+        content = answer.read()
+        upstream.close()
+        if self.hang_ups > 0 and not is_heartbeat:
+            self.hang_ups -= 1
+            request.close_connection = True
+            return
+        self.reply(request, answer.status, content, None)
+
+    @staticmethod
+    def reply(
+        request: BaseHTTPRequestHandler, status: int, body: bytes, answer: Answer | None
+    ) -> None:
+        with suppress(ConnectionError):
+            request.send_response(status)
+            content_type = "application/json" if answer is None else answer.content_type
+            request.send_header("Content-Type", content_type)
+            request.send_header("Content-Length", str(len(body)))
+            request.end_headers()
+            request.wfile.write(body)
+
+
+@contextmanager
+def gate(upstream_port: int) -> Iterator[Gate]:
+    """Run a gate in front of a Chroma server."""
+    made = Gate(upstream_port)
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield made
+    finally:
+        made.closing.set()
+        made.server.shutdown()
+        made.server.server_close()
+        thread.join()
+
+
+@contextmanager
+def listener(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Listen on a port, do `talk` with everyone who connects, and yield the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        open_sockets: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connected, _ = server.accept()
+                except OSError:
+                    return
+                open_sockets.append(connected)
+                threading.Thread(target=speak, args=(connected,), daemon=True).start()
+
+        def speak(connected: socket.socket) -> None:
+            with suppress(OSError):
+                talk(connected)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connected in open_sockets:
+                connected.close()
+
+
+def say_nothing(connected: socket.socket) -> None:
+    """Accept and never answer, as a frozen server does."""
+    while connected.recv(65536):
+        pass
+
+
+def greet_as_ssh(connected: socket.socket) -> None:
+    """Be another program."""
+    connected.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")
+    connected.recv(65536)
+    connected.sendall(b"Invalid SSH identification string.\r\n")
+    connected.close()
+
+
+def speak_tls(folder: Path) -> Callable[[socket.socket], None]:
+    """Return a `talk` that insists on TLS, with a certificate that nobody trusts."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", *subject, *files],
+        check=True,
+        capture_output=True,
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def talk(connected: socket.socket) -> None:
+        with context.wrap_socket(connected, server_side=True) as secured:
+            secured.recv(65536)
+
+    return talk
