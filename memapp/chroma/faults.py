@@ -110,14 +110,11 @@ def _of_transport(error: httpx.TransportError) -> Fault:
             return Fault(StoreTimeout(message))
         case httpx.ConnectError():
             return _of_connecting(error)
-        case httpx.ReadError() | httpx.WriteError() | httpx.CloseError():
+        case httpx.RemoteProtocolError() if not re.search("disconnected|closed", str(error)):
+            return Fault(StoreBroken(f"what answers is not an HTTP server: {_MEND}"))
+        case httpx.NetworkError() | httpx.RemoteProtocolError():
             message = f"the connection to Chroma broke; if this goes on, {_MEND}"
             return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
-        case httpx.RemoteProtocolError() if "without sending" in str(error):
-            message = "Chroma hung up in the middle of an answer"
-            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
-        case httpx.RemoteProtocolError():
-            return Fault(StoreBroken(f"what answers is not an HTTP server: {_MEND}"))
         case _:
             return Fault(StoreUnavailable(f"Chroma cannot be reached: {_MEND}"), is_outage=True)
 
