@@ -29,7 +29,7 @@ def create(config: Mapping[str, Any]) -> Embedder:
     named: str = config["EMBEDDER_MODEL_PATH"]
     sha256: str = config["EMBEDDER_MODEL_SHA256"]
     batch_tokens: int = config["EMBEDDING_BATCH_TOKENS"]
-    model = ModelFile.check(
+    model = ModelFile.find(
         Path(named) if named else _PACKAGED, sha256 or ("" if named else MODEL_SHA256)
     )
     return MiniLMEmbedder(model, batch_tokens=batch_tokens)

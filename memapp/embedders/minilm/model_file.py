@@ -7,10 +7,15 @@ from typing import Self
 
 from memapp.errors import ConfigurationError
 
+_MEND = (
+    "install memapp again, or give the right file in EMBEDDER_MODEL_PATH and its digest in "
+    "EMBEDDER_MODEL_SHA256"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model that was there and right when it was checked.
+    """A model that was there and right when it was last verified.
 
     Attributes:
         path: The ONNX file; `tokenizer.json` lies beside it.
@@ -21,28 +26,30 @@ class ModelFile:
     sha256: str
 
     @classmethod
-    def check(cls, path: Path, sha256: str) -> Self:
+    def find(cls, path: Path, sha256: str) -> Self:
         """Read the file once; `sha256` is what it must have, empty accepts any.
 
         Raises:
             ConfigurationError: a file is missing, cannot be read, or is another one.
         """
-        # 23 MB take about 20 ms; an app with the wrong file must not start.
-        found = hashlib.sha256(_content(path)).hexdigest()
-        _content(path.parent / "tokenizer.json")
-        model = cls(path, sha256 or found)
-        model.compare(found)
+        model = cls(path, sha256 or _sha256(path))
+        model.verify()
+        model.read_tokenizer()
         return model
 
-    def read(self) -> bytes:
-        """Return the model's content, checked again: the file may have changed since.
+    def verify(self) -> None:
+        """Read the file, about 20 ms for 23 MB, and compare its digest.
 
         Raises:
-            ConfigurationError: it cannot be read any more, or is another one now.
+            ConfigurationError: it is missing, cannot be read, or is another one.
         """
-        content = _content(self.path)
-        self.compare(hashlib.sha256(content).hexdigest())
-        return content
+        found = _sha256(self.path)
+        if found != self.sha256:
+            fault = (
+                f"the embedder's model {self.path} has SHA-256 {found}, but {self.sha256} is "
+                f"expected: it is damaged, changed or another one; {_MEND}"
+            )
+            raise ConfigurationError(fault)
 
     def read_tokenizer(self) -> str:
         """Return the tokenizer's description.
@@ -52,34 +59,21 @@ class ModelFile:
         """
         path = self.path.parent / "tokenizer.json"
         try:
-            return _content(path).decode("utf-8")
+            return path.read_text("utf-8")
+        except OSError as error:
+            raise ConfigurationError(_unreadable(path, error)) from error
         except UnicodeDecodeError as error:
-            fault = f"the embedder's tokenizer {path} is not UTF-8; {_MEND}"
+            fault = f"the embedder's tokenizer {path} is not text; {_MEND}"
             raise ConfigurationError(fault) from error
 
-    def compare(self, found: str) -> None:
-        """Refuse a digest that is not this file's.
 
-        Raises:
-            ConfigurationError: the digests differ.
-        """
-        if found != self.sha256:
-            fault = (
-                f"the embedder's model {self.path} has SHA-256 {found}, but {self.sha256} is "
-                f"expected: it is damaged, changed or another one; {_MEND}"
-            )
-            raise ConfigurationError(fault)
-
-
-_MEND = (
-    "install memapp again, or give the right file in EMBEDDER_MODEL_PATH and its digest in "
-    "EMBEDDER_MODEL_SHA256"
-)
-
-
-def _content(path: Path) -> bytes:
+def _sha256(path: Path) -> str:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        fault = f"the embedder's file {path} cannot be read ({error.strerror}); {_MEND}"
-        raise ConfigurationError(fault) from error
+        raise ConfigurationError(_unreadable(path, error)) from error
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"the embedder's file {path} cannot be read ({error.strerror}); {_MEND}"
