@@ -10,7 +10,14 @@ from flask_openapi.openapi import OpenAPI
 from memapp import plugins, settings, wiring
 from memapp.errors import ConfigurationError
 from memapp.keys import Keyring
-from memapp.routes import access_log, authentication, documentation, problems, request_ids
+from memapp.routes import (
+    access_log,
+    authentication,
+    converters,
+    documentation,
+    problems,
+    request_ids,
+)
 from memapp.routes import limits as request_limits
 from memapp.routes.limits import Limits
 
@@ -38,11 +45,10 @@ def create_app(root: Path | None = None, **overrides: object) -> Flask:
     app.config["ENVIRONMENT"] = loaded.environment
     # OPTIONS is no method of this API; the answer to it is a problem like any other.
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    # A doubled slash may be part of a document's id, which a redirect would change.
-    app.url_map.merge_slashes = False
     limits = Limits.from_settings(loaded)
     app.config["MAX_CONTENT_LENGTH"] = limits.MAX_BODY_BYTES
     request_limits.install(app.extensions, limits)
+    converters.init_app(app)
     request_ids.init_app(app)
     access_log.init_app(app)
     problems.init_app(app)

@@ -13,10 +13,12 @@ from flask import Flask, current_app
 from memapp import plugins
 from memapp.embedders.caching import with_query_cache
 from memapp.embedders.per_process import PerProcess
-from memapp.ports import Embedder
+from memapp.ports import Embedder, Reader
+from memapp.services.documents import Documents
 from memapp.services.memories import Memories
 
 if TYPE_CHECKING:
+    from memapp.chroma.documents import ChromaDocuments
     from memapp.chroma.extension import ChromaExtension, Connect
     from memapp.chroma.health import ChromaHealth
     from memapp.chroma.memories import ChromaMemories
@@ -33,6 +35,12 @@ EMBEDDERS: Mapping[str, str] = {
     "chroma-default": "memapp.embedders.chroma_default:create",
     "sentence-transformers": "memapp.embedders.sentence_transformers:create",
     "hash": "memapp.embedders.hashing:create",
+}
+
+READERS: Mapping[str, str] = {
+    "text": "memapp.readers.text:create",
+    "markdown": "memapp.readers.markdown:create",
+    "html": "memapp.readers.html:create",
 }
 
 _EXTENSION = "memapp.rooms"
@@ -53,6 +61,11 @@ def memories() -> Memories:
     return _rooms().memories.get()
 
 
+def documents() -> Documents:
+    """Return the current app's documents."""
+    return _rooms().documents.get()
+
+
 def health() -> "ChromaHealth":
     """Return what looks after the current app's Chroma."""
     return _rooms().health.get()
@@ -60,7 +73,9 @@ def health() -> "ChromaHealth":
 
 def counts(tenant: str) -> dict[str, int]:
     """Count what a tenant has in the current app: `memories`, `documents` and `chunks`."""
-    return {"memories": _rooms().memory_store.get().count(tenant)}
+    rooms = _rooms()
+    memories = rooms.memory_store.get().count(tenant)
+    return {"memories": memories, **rooms.document_store.get().count(tenant)}
 
 
 class _Rooms:
@@ -70,12 +85,15 @@ class _Rooms:
         self._app = app
         self._config: Mapping[str, Any] = app.config
         self._embedder = self._make_embedder()
+        self._readers = [_reader(name) for name in self._config["READERS"]]
         mode = self._config["CHROMA_MODE"]
         if mode not in BACKENDS:
             plugins.resolve("CHROMA_MODE", mode, BACKENDS)  # Its faults stop the start.
         self.chroma = PerProcess(self._connect)
         self.memory_store = PerProcess(self._make_memory_store)
         self.memories = PerProcess(self._make_memories)
+        self.document_store = PerProcess(self._make_document_store)
+        self.documents = PerProcess(self._make_documents)
         self.health = PerProcess(self._make_health)
 
     def _make_embedder(self) -> Embedder:
@@ -107,6 +125,22 @@ class _Rooms:
         store = self.memory_store.get()
         return Memories(store, self._embedder, _now, pool=self._config["SEARCH_POOL"])
 
+    def _make_document_store(self) -> "ChromaDocuments":
+        from memapp.chroma.documents import ChromaDocuments  # noqa: PLC0415 - imports chromadb
+
+        return ChromaDocuments(self.chroma.get().documents, self._embedder.identity, _now)
+
+    def _make_documents(self) -> Documents:
+        return Documents(
+            self.document_store.get(),
+            self._embedder,
+            self._readers,
+            _now,
+            chunk_characters=self._config["CHUNK_CHARACTERS"],
+            chunk_overlap=self._config["CHUNK_OVERLAP"],
+            pool=self._config["SEARCH_POOL"],
+        )
+
     def _make_health(self) -> "ChromaHealth":
         from memapp.chroma.extension import Connections, server_of  # noqa: PLC0415
         from memapp.chroma.health import ChromaHealth  # noqa: PLC0415 - imports chromadb
@@ -119,6 +153,11 @@ class _Rooms:
 def _rooms() -> _Rooms:
     rooms: _Rooms = current_app.extensions[_EXTENSION]
     return rooms
+
+
+def _reader(name: str) -> Reader:
+    create = plugins.resolve("READERS", name, READERS)
+    return cast("Callable[[], Reader]", create)()
 
 
 def _now() -> datetime:

@@ -56,6 +56,10 @@ _MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "bool_type": _always("must be true or false"),
     "int_type": _always("must be a whole number"),
     "float_type": _always("must be a number"),
+    "string_pattern_mismatch": _always(
+        "must be made of letters, digits, '.', '_' and '-', with a letter or digit at both ends"
+    ),
+    "is_instance_of": _always("must be a file"),
     "string_too_short": _always("must not be empty"),
     "string_too_long": lambda c: f"must have at most {c['max_length']} characters",
     "too_short": _always("must not be empty"),

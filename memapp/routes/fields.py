@@ -28,6 +28,7 @@ from memapp.filters import FieldKind, Filter
 from memapp.records import MetadataValue
 from memapp.routes.filter_schema import filter_schema
 from memapp.routes.limits import Limits
+from memapp.services.documents import DOCUMENT_FIELDS
 
 MAX_METADATA_KEYS = 32
 MAX_METADATA_KEY_CHARACTERS = 64
@@ -38,6 +39,8 @@ MAX_RESULTS = 100
 MAX_TTL_SECONDS = 100 * 365 * 24 * 60 * 60
 MAX_TITLE_CHARACTERS = 1_000
 MAX_SOURCE_CHARACTERS = 2_000
+MAX_FORMAT_CHARACTERS = 64
+MAX_COLLECTION_CHARACTERS = 128
 
 _LAYOUT = "\t\n\r"
 
@@ -117,6 +120,16 @@ Identifier = Annotated[Line, LimitedBy("MAX_ID_CHARACTERS")]
 
 DocumentIdentifier = Annotated[Identifier, AfterValidator(_addressable)]
 """An id of the caller's; it may look like a path or a URL."""
+
+CollectionName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_COLLECTION_CHARACTERS,
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+    ),
+]
+"""The name of a knowledge base."""
 
 Prose = Annotated[str, Field(min_length=1), AfterValidator(_prose)]
 """Text of any length, not blank."""
@@ -202,7 +215,13 @@ MetadataFields = Annotated[
 """The caller's own keys."""
 
 
-_TIMES: dict[str, FieldKind] = {"created_at": "time", "updated_at": "time"}
+MEMORY_FIELDS: Mapping[str, FieldKind] = {
+    "speaker": "text",
+    "occurred_at": "time",
+    "created_at": "time",
+    "updated_at": "time",
+}
+"""What a filter of memories may name besides `metadata.<key>`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,9 +265,7 @@ class FilterOver:
         return filters.parse(raw, self.fields, pointer)
 
 
-MEMORY_FILTER = FilterOver("MemoryFilter", {"speaker": "text", "occurred_at": "time", **_TIMES})
-DOCUMENT_FILTER = FilterOver(
-    "DocumentFilter", {"document_id": "text", "title": "text", "source": "text", **_TIMES}
-)
+MEMORY_FILTER = FilterOver("MemoryFilter", MEMORY_FIELDS)
+DOCUMENT_FILTER = FilterOver("DocumentFilter", DOCUMENT_FIELDS)
 FILTERS = {over.name: over for over in (MEMORY_FILTER, DOCUMENT_FILTER)}
 """Every kind of filter, by its name."""

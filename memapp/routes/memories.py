@@ -37,7 +37,7 @@ from memapp.routes.memory_shapes import (
     stored_members,
 )
 from memapp.routes.parsing import checked
-from memapp.routes.problem_responses import CONFLICT, NOT_FOUND
+from memapp.routes.problem_responses import NOT_FOUND
 
 memories = APIBlueprint(
     "memories",
@@ -47,7 +47,7 @@ memories = APIBlueprint(
 )
 
 
-@memories.post("", responses={201: MemoryShape, 200: DeduplicatedShape, **CONFLICT})
+@memories.post("", responses={201: MemoryShape, 200: DeduplicatedShape})
 @needs("memory:write")
 @checked
 def remember(header: IdempotencyHeader, body: NewMemory) -> Response:
@@ -110,7 +110,7 @@ def get_memory(path: MemoryPath) -> Response:
     return answer(memory_members(wiring.memories().get(tenant(), path.memory_id)))
 
 
-@memories.patch("/<memory_id>", responses={200: MemoryShape, **NOT_FOUND, **CONFLICT})
+@memories.patch("/<memory_id>", responses={200: MemoryShape, **NOT_FOUND})
 @needs("memory:write")
 @checked
 def revise(path: MemoryPath, body: ChangedMemory) -> Response:

@@ -7,6 +7,7 @@ are taken from pydantic itself; what all routes share (keys, limits, problems) i
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
+from inspect import isabstract
 from typing import Any
 
 from flask_openapi.openapi import OpenAPI
@@ -53,6 +54,7 @@ _WITH_A_BODY = {
 _BEHIND_A_KEY = {
     401: problem_response("There is no key, or it is not one of this service."),
     403: problem_response("The key lacks the scope."),
+    409: problem_response("The request contradicts what is stored, or what it was stored with."),
     503: problem_response("Chroma or the embedder cannot answer now; see `Retry-After`."),
 }
 
@@ -99,7 +101,8 @@ def _schemas() -> tuple[dict[str, str], dict[str, Schema]]:
 
 def _heirs(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     for heir in model.__subclasses__():
-        yield heir
+        if not isabstract(heir):
+            yield heir
         yield from _heirs(heir)
 
 

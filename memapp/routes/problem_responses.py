@@ -12,12 +12,15 @@ Responses = dict[str | int | HTTPStatus, type[BaseModel] | Response | dict[str, 
 """As flask-openapi takes them."""
 
 
+def reference(model: str) -> dict[str, Any]:
+    """Return what stands for a model's schema."""
+    return {"$ref": f"#/components/schemas/{model}"}
+
+
 def problem_response(description: str) -> dict[str, Any]:
     """Return the description of an answer that is a problem."""
-    schema = {"$ref": "#/components/schemas/Problem"}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": reference("Problem")}}}
 
 
 NOT_FOUND: Responses = {404: problem_response("There is nothing with this id.")}
-CONFLICT: Responses = {409: problem_response("The request contradicts what is stored.")}
 UNAVAILABLE: Responses = {503: problem_response("It does not, for now; see `Retry-After`.")}

@@ -101,7 +101,7 @@ def problem_of(error: Exception) -> Problem:
         case InvalidInput():
             return invalid_input(error.errors)
         case NotFound():
-            return Problem(HTTPStatus.NOT_FOUND, "not_found", "there is nothing with this id here")
+            return Problem(HTTPStatus.NOT_FOUND, "not_found", str(error))
         case Conflict():
             return Problem(HTTPStatus.CONFLICT, error.code, str(error))
         case EmbedderMismatch():

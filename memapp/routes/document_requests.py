@@ -1,0 +1,216 @@
+"""What callers send about documents."""
+
+from abc import abstractmethod
+from typing import Annotated, Any, Self, cast
+
+from flask import request
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from werkzeug.datastructures import FileStorage
+
+from memapp.errors import FieldError, InvalidInput
+from memapp.filters import Filter
+from memapp.ranking import Mode
+from memapp.routes import strict_json
+from memapp.routes.fields import (
+    DOCUMENT_FILTER,
+    MAX_FORMAT_CHARACTERS,
+    MAX_RESULTS,
+    CollectionName,
+    DocumentIdentifier,
+    Line,
+    MetadataFields,
+    Prose,
+    QueryText,
+    Source,
+    Title,
+    without_default,
+)
+from memapp.routes.multipart import UPLOAD, form_values
+from memapp.routes.parsing import Body, Path, Query, json_body
+from memapp.routes.query_values import Cursor, PageSize
+from memapp.services.documents import DEFAULT_COLLECTION, Ingest, Retrieval
+
+MAX_COLLECTIONS = 16
+MAX_CONTEXT_CHARACTERS = 1_000_000
+
+
+class DocumentFields(Body):
+    """What a document has besides its content."""
+
+    id: DocumentIdentifier | None = Field(
+        None, description="By default derived from the content.", examples=["handbook.md"]
+    )
+    collection: CollectionName = Field(
+        DEFAULT_COLLECTION, description="The knowledge base it goes to."
+    )
+    title: Title | None = Field(None, description="By default the document's own.")
+    source: Source | None = Field(None, description="Where it came from, for citations.")
+    metadata: MetadataFields = Field({}, description="Your own keys.")
+    format: Annotated[Line, Field(max_length=MAX_FORMAT_CHARACTERS)] | None = Field(
+        None, description="How to read it; by default found out.", examples=["markdown"]
+    )
+
+    @abstractmethod
+    def ingest(self) -> Ingest:
+        """Return the document as services take it."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """Validate the body of the request at hand, JSON or multipart."""
+        is_upload = request.mimetype == UPLOAD
+        document = UploadedDocument.from_form() if is_upload else NewDocument.from_json(json_body())
+        return cast("Self", document)
+
+
+class NewDocument(DocumentFields):
+    """A document to be ingested, as text."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "handbook.md",
+                    "text": "# Leave\n\nEverybody has thirty days of leave a year.",
+                    "format": "markdown",
+                    "metadata": {"team": "people"},
+                }
+            ]
+        }
+    )
+
+    text: Prose = Field(description="The content.")
+
+    def ingest(self) -> Ingest:
+        """Return the document as services take it."""
+        return Ingest(
+            collection=self.collection,
+            content=self.text.encode(),
+            id=self.id,
+            title=self.title,
+            source=self.source,
+            metadata=self.metadata,
+            format=self.format,
+            media_type=None,
+            name="",
+            pointer="/text",
+        )
+
+
+class UploadedDocument(DocumentFields):
+    """A document to be ingested, as a file."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    file: Annotated[FileStorage, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
+        description="The content."
+    )
+
+    @classmethod
+    def from_form(cls) -> Self:
+        """Validate the multipart body of the request at hand; metadata is JSON text in it."""
+        values: dict[str, Any] = dict(form_values())
+        if isinstance(values.get("metadata"), str):
+            values["metadata"] = _json_field(values["metadata"], "/metadata")
+        return cls.validated(values)
+
+    def ingest(self) -> Ingest:
+        """Return the document as services take it."""
+        return Ingest(
+            collection=self.collection,
+            content=self.file.read(),
+            id=self.id,
+            title=self.title,
+            source=self.source,
+            metadata=self.metadata,
+            format=self.format,
+            media_type=self.file.mimetype or None,
+            name=(self.file.filename or "").replace("\\", "/").rpartition("/")[2],
+        )
+
+
+def _json_field(text: str, pointer: str) -> Any:
+    try:
+        tree = strict_json.read(text.encode())
+    except strict_json.MalformedJson as error:
+        detail = str(error).replace("the body", "the field")
+        raise InvalidInput([FieldError(pointer, detail)]) from error
+    if faults := strict_json.faults(tree, pointer):
+        raise InvalidInput(faults)
+    return tree
+
+
+class Question(Body):
+    """A question to some collections."""
+
+    model_config = ConfigDict(
+        title="RetrievalQuestion",
+        json_schema_extra={"examples": [{"query": "How many days of leave do I have?"}]},
+    )
+
+    query: QueryText = Field(description="The question.")
+    collection: CollectionName = Field(
+        DEFAULT_COLLECTION, description="Where to look; or give collections."
+    )
+    collections: Annotated[
+        list[CollectionName], Field(min_length=1, max_length=MAX_COLLECTIONS)
+    ] = Field([], description="Where to look, if in several.", json_schema_extra=without_default)
+    limit: Annotated[int, Field(ge=1, le=MAX_RESULTS)] = Field(
+        5, description="How many passages at most."
+    )
+    filter: Annotated[Filter, DOCUMENT_FILTER] | None = Field(
+        None, description="What their documents must satisfy."
+    )
+    mode: Mode = Field("hybrid", description="Which evidence counts: meaning, words or both.")
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="Passages below it are left out."
+    )
+    explain: bool = Field(default=False, description="Give the parts of each score.")
+    max_characters: Annotated[int, Field(ge=1, le=MAX_CONTEXT_CHARACTERS)] | None = Field(
+        None, description="Longest context; null sets no limit."
+    )
+
+    @field_validator("collections")
+    @classmethod
+    def _one_place(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        if "collection" in info.data and info.data["collection"] != DEFAULT_COLLECTION:
+            message = "must not be given together with collection"
+            raise ValueError(message)
+        return names
+
+    def retrieval(self) -> Retrieval:
+        """Return the question as services take it."""
+        return Retrieval(
+            query=self.query,
+            collections=tuple(self.collections) or (self.collection,),
+            limit=self.limit,
+            condition=self.filter,
+            mode=self.mode,
+            min_score=self.min_score,
+            explain=self.explain,
+            max_characters=self.max_characters,
+        )
+
+
+class DocumentPath(Path):
+    """Which document."""
+
+    document_id: DocumentIdentifier
+
+
+class CollectionPath(Path):
+    """Which collection."""
+
+    name: CollectionName
+
+
+class InCollection(Query):
+    """Where the document is."""
+
+    collection: CollectionName = Field(DEFAULT_COLLECTION, description="The knowledge base.")
+
+
+class ListedDocuments(InCollection):
+    """Which documents to list."""
+
+    limit: PageSize = 50
+    cursor: Cursor | None = Field(None, description="next_cursor of the page before.")
