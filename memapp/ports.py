@@ -4,7 +4,7 @@ Implementations: `memapp.chroma` (stores), `memapp.embedders`, `memapp.readers`,
 of the test suite. `tests/contracts` holds what every implementation must pass.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -151,39 +151,8 @@ class MemoryStore(Protocol):
         """Remove a memory and its versions; return whether there was one."""
         ...
 
-    def scan(self, tenant: str, scope: MemoryScope, condition: Filter | None) -> list[Memory]:
-        """Return all memories of a scope, unordered, expired ones included.
-
-        `condition` may be used to return less; memories that do not match it may be returned too.
-        """
-        ...
-
-    def nearest(
-        self, tenant: str, scope: MemoryScope, vector: Vector, limit: int, condition: Filter | None
-    ) -> list[NearMemory]:
-        """Return the `limit` nearest memories of a scope, nearest first, expired ones included.
-
-        `condition` may be used to return less; memories that do not match it may be returned too.
-        Fewer than `limit` results mean that there are no more.
-        """
-        ...
-
-    def containing(
-        self,
-        tenant: str,
-        scope: MemoryScope,
-        phrases: Sequence[str],
-        vector: Vector,
-        limit: int,
-    ) -> list[NearMemory]:
-        """Return up to `limit` memories whose text contains one of `phrases`, ignoring case.
-
-        Each comes with its true cosine similarity to `vector`.
-        """
-        ...
-
-    def known_speakers(self, tenant: str, user_id: str, names: Sequence[str]) -> set[str]:
-        """Return those of `names` (lower case) that are speakers of this user's memories."""
+    def view(self, tenant: str, scope: MemoryScope) -> "MemoryView":
+        """Return a way to read a scope; it holds all that was acknowledged before this call."""
         ...
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:
@@ -213,6 +182,62 @@ class MemoryStore(Protocol):
         ...
 
 
+class Revision(Protocol):
+    """A new revision of a document while it is being stored; nobody else sees it yet.
+
+    One that is neither committed nor discarded, because its process died, is swept away.
+    """
+
+    def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Store the next chunks, in order; `vectors` has the shape (len(chunks), dimensions)."""
+        ...
+
+    def commit(self) -> Document:
+        """Make the revision the current one, and remove the one before it.
+
+        Returns:
+            The current document afterwards; another one if a concurrent `commit` came later.
+
+        Raises:
+            Conflict: the collection was dropped meanwhile.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove what was stored of it."""
+        ...
+
+
+class MemoryView(Protocol):
+    """Read the memories of one scope, for the length of one request. Raises like its store."""
+
+    def scan(self, condition: Filter | None) -> list[Memory]:
+        """Return all memories of the scope, unordered, expired ones included.
+
+        `condition` may be used to return less; memories that do not match it may be returned too.
+        """
+        ...
+
+    def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
+        """Return the `limit` nearest memories of the scope, nearest first, expired ones included.
+
+        `condition` may be used to return less; memories that do not match it may be returned too.
+        Fewer than `limit` results mean that there are no more.
+        """
+        ...
+
+    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+        """Return up to `limit` memories whose text contains one of `phrases`, ignoring case.
+
+        Each comes with its true cosine similarity to `vector`.
+        """
+        ...
+
+    def known_speakers(self, names: Sequence[str]) -> set[str]:
+        """Return those of `names` (lower case) that are speakers of the user's memories."""
+        ...
+
+
 class DocumentStore(Protocol):
     """Keep documents and their chunks, by tenant and collection.
 
@@ -229,23 +254,13 @@ class DocumentStore(Protocol):
         """Return all documents of a collection, unordered."""
         ...
 
-    def replace(
-        self,
-        tenant: str,
-        document: Document,
-        text: str,
-        batches: Iterable[tuple[Sequence[Chunk], Vectors]],
-    ) -> Document:
-        """Store a new revision and make it current once all of it is stored.
+    def begin(self, tenant: str, document: Document, text: str) -> Revision:
+        """Start to store a new revision, making its collection if there is none.
 
         Args:
             tenant: Whose data it is.
             document: `revision`, `chunks` and `created_at` are set by the store.
             text: The whole text.
-            batches: Chunks with their vectors (len(chunks), dimensions); consumed one at a time.
-
-        Returns:
-            The current document afterwards; another one if a concurrent `replace` came later.
         """
         ...
 
@@ -279,6 +294,10 @@ class DocumentStore(Protocol):
 
         Each comes with its true cosine similarity to `vector`.
         """
+        ...
+
+    def exists(self, tenant: str, collection: str) -> bool:
+        """Tell whether there is such a collection, even an empty one."""
         ...
 
     def collections(self, tenant: str) -> list[CollectionSummary]:

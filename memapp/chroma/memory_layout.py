@@ -1,8 +1,16 @@
 """Where memories lie in Chroma: names of collections, ids, and the shard of a user.
 
-A tenant has one ledger and a fixed number of shards. A shard holds memories alone, all of a user's
-in one shard, so that a search touches one small collection. The ledger holds what hangs on
-memories and needs no vector of its own: old versions, aliases, speakers, idempotency keys.
+A tenant has one ledger and a fixed number of shards. A shard holds all memories of its users and
+all that hangs on them, so that a search, and forgetting a user, touch one small collection:
+
+    <35 hex digits>      a memory; the only kind with a `scope`, which is its user
+    v.<memory>.<n>       an old version of it
+    a.<digest>           a text that a memory came by through a change
+    s.<digest>           a speaker in a user's memories
+    c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
+    w.<slot>             a process that writes to this shard (see `change_log`)
+
+The ledger records the number of shards and holds the tenant's idempotency keys.
 """
 
 import hashlib
@@ -83,18 +91,28 @@ def memory_id(shard: int, digest: str, attempt: int) -> str:
 
 
 def version_id(memory: str, version: int) -> str:
-    """Return the ledger id of an old version of a memory."""
+    """Return the id of an old version of a memory."""
     return f"v.{memory}.{version}"
 
 
 def alias_id(digest: str) -> str:
-    """Return the ledger id under which a text that came by a change is found."""
+    """Return the id under which a text that came by a change is found."""
     return f"a.{digest}"
 
 
 def speaker_id(user_id: str, name: str) -> str:
-    """Return the ledger id that exists if `name` (lower case) speaks in a user's memories."""
+    """Return the id that exists if `name` (lower case) speaks in a user's memories."""
     return f"s.{_digest(user_id, name)}"
+
+
+def change_id(user_id: str, writer: str, number: int) -> str:
+    """Return the id of one of a writer's changes of a user's memories; numbers start at 1."""
+    return f"c.{_digest(user_id)[:24]}.{writer}.{number}"
+
+
+def slot_id(slot: int) -> str:
+    """Return the id of the record that names the process writing under a slot."""
+    return f"w.{slot:02d}"
 
 
 def claim_id(key: str) -> str:

@@ -26,7 +26,7 @@ class Making:
         digest: Of its text in its scope.
         token: Names the write, so that the winner of a race can be told.
         is_timed: Whether `occurred_at` was given, and so is part of the scope.
-        claim: Ledger id of the idempotency key that made it.
+        claim: Id, in the ledger, of the idempotency key that made it.
     """
 
     digest: str
@@ -82,17 +82,25 @@ def making_of(fields: Mapping[str, Any], *, digest: str, token: str) -> Making:
 
 
 def encode_version(memory: Memory, *, token: str, claimed_at: int) -> Fields:
-    """Return the ledger metadata of an old version; it names its owner, but is in no scope.
+    """Return the metadata of an old version; it names its owner, but is in no scope.
 
     Args:
         memory: The version as it was.
-        token: Of the process that replaces it.
-        claimed_at: When it set out to (microseconds since 1970).
+        token: Of the write that replaces it.
+        claimed_at: When that write set out (microseconds since 1970).
     """
     fields = encode(memory, Making(digest="", token=token, is_timed=False, claim=None))
     dropped = {"scope", "digest", "timed"}
     kept = {k: v for k, v in fields.items() if k not in dropped and not k.startswith(OWN_PREFIX)}
     return kept | {"kind": "version", "owner": memory.user_id, "claimed_at": claimed_at}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMemoryRecord:
+    """A memory as it lies in its shard, with all fields Chroma keeps of it."""
+
+    memory: Memory
+    fields: Mapping[str, Any]
 
 
 def replacing(new: Fields, old: Mapping[str, Any]) -> Fields:

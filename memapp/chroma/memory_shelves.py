@@ -40,15 +40,7 @@ class MemoryShelves:
         ledger = self.find_ledger(tenant)
         if ledger is None:
             return None
-        return self._find_shard(tenant, layout.shard_of_user(user_id, shard_count(ledger)))
-
-    def find_shard_of_memory(self, tenant: str, memory_id: str) -> Collection | None:
-        """Return the shard that an id names, or None if there is no such shard."""
-        ledger = self.find_ledger(tenant)
-        if ledger is None:
-            return None
-        number = layout.shard_of_memory(memory_id, shard_count(ledger))
-        return None if number is None else self._find_shard(tenant, number)
+        return self.find_shard(tenant, layout.shard_of_user(user_id, shard_count(ledger)))
 
     def everywhere(self) -> list[tuple[layout.CollectionName, Collection]]:
         """Return the ledgers and shards of all tenants."""
@@ -60,7 +52,12 @@ class MemoryShelves:
                 found.append((parsed, collection))
         return found
 
-    def _find_shard(self, tenant: str, number: int) -> Collection | None:
+    def find_shard(self, tenant: str, number: int) -> Collection | None:
+        """Return a shard, or None if it was never written.
+
+        Raises:
+            EmbedderMismatch: it was written with another embedder.
+        """
         name = layout.shard_name(tenant, number)
         shard = self._connection.find(name)
         if shard is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from memapp.errors import Conflict, NotFound
 from memapp.filters import Filter, matches, record_value
-from memapp.ports import Clock, Embedder, MemoryStore
+from memapp.ports import Clock, Embedder, MemoryStore, MemoryView
 from memapp.ranking import (
     Candidate,
     Mode,
@@ -197,7 +197,7 @@ class Memories:
             InvalidInput: the cursor is not one of ours.
         """
         accepted = _accepted(condition, self._clock())
-        memories = self._store.scan(tenant, scope, condition)
+        memories = self._store.view(tenant, scope).scan(condition)
         return newest_first(
             filter(accepted, memories),
             lambda memory: (memory.created_at, memory.id),
@@ -211,12 +211,12 @@ class Memories:
 
     def recall(self, tenant: str, search: MemorySearch) -> list[ScoredMemory]:
         """Return the memories that answer a question, best first."""
+        view = self._store.view(tenant, search.scope)
         names: set[str] = set()
         if search.mode == "hybrid":
-            candidates = name_candidates(search.query)
-            names = self._store.known_speakers(tenant, search.scope.user_id, candidates)
+            names = view.known_speakers(name_candidates(search.query))
         vector = self._embedder.embed_query(without_names(search.query, names))
-        pool = self._gather(tenant, search, vector)
+        pool = self._gather(view, search, vector)
         ranked = rank(
             search.query,
             [_candidate(near) for near in pool],
@@ -230,13 +230,13 @@ class Memories:
             if r.score >= least
         ]
 
-    def _gather(self, tenant: str, search: MemorySearch, vector: Vector) -> list[NearMemory]:
+    def _gather(self, view: MemoryView, search: MemorySearch, vector: Vector) -> list[NearMemory]:
         """Return the pool: the nearest memories, and those that contain the query's phrases."""
         accepted = _accepted(search.condition, self._clock())
         wanted = search.limit if search.mode == "semantic" else max(self._pool, search.limit)
         limit = wanted
         while True:
-            near = self._store.nearest(tenant, search.scope, vector, limit, search.condition)
+            near = view.nearest(vector, limit, search.condition)
             pool = [found for found in near if accepted(found.memory)]
             # Expired and filtered ones took places in the answer: ask for more until there are
             # enough, or no more.
@@ -247,7 +247,7 @@ class Memories:
             return pool
         there = {found.memory.id for found in pool}
         phrases = exact_phrases(search.query)
-        exact = self._store.containing(tenant, search.scope, phrases, vector, wanted)
+        exact = view.containing(phrases, vector, wanted)
         found = [n for n in exact if n.memory.id not in there and accepted(n.memory)]
         return pool + found
 

@@ -107,7 +107,7 @@ def test_the_same_text_in_the_same_scope_is_stored_once(store: MemoryStore) -> N
 
     assert not again.is_new
     assert again.memory == first
-    assert len(store.scan("acme", ANN, None)) == 1
+    assert len(store.view("acme", ANN).scan(None)) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,9 @@ def test_a_thousand_memories_of_many_users_are_all_found(store: MemoryStore) -> 
 
     assert [outcome.memory.text for outcome in outcomes] == [draft.text for draft in drafts]
     assert store.count("acme") == 1000
-    assert sum(len(store.scan("acme", MemoryScope(f"user{n}"), None)) for n in range(7)) == 1000
+    assert (
+        sum(len(store.view("acme", MemoryScope(f"user{n}")).scan(None)) for n in range(7)) == 1000
+    )
 
 
 def test_an_unknown_or_malformed_id_is_no_memory(store: MemoryStore) -> None:
@@ -174,8 +176,10 @@ def test_another_tenants_memories_cannot_be_reached(store: MemoryStore) -> None:
 
     assert store.get("other", mine.id) is None
     assert not store.delete("other", mine.id)
-    assert [m.text for m in store.scan("other", ANN, None)] == ["theirs"]
-    assert [n.memory.text for n in store.nearest("other", ANN, axis(1), 10, None)] == ["theirs"]
+    assert [m.text for m in store.view("other", ANN).scan(None)] == ["theirs"]
+    assert [n.memory.text for n in store.view("other", ANN).nearest(axis(1), 10, None)] == [
+        "theirs"
+    ]
     assert store.forget("other", "ann", dry_run=False).memories == 1
     assert store.get("acme", mine.id) == mine
     assert (store.count("acme"), store.count("other"), store.count(None)) == (1, 0, 1)
@@ -187,7 +191,7 @@ def test_the_nearest_come_first_with_their_cosine(store: MemoryStore) -> None:
     add(store, "between", axis(1, 1))
     add(store, "of another user", axis(1, 0), user_id="bob")
 
-    near = store.nearest("acme", ANN, axis(1, 0), 2, None)
+    near = store.view("acme", ANN).nearest(axis(1, 0), 2, None)
 
     assert [found.memory.text for found in near] == ["near", "between"]
     assert [found.cosine for found in near] == pytest.approx([1.0, 0.70710678], abs=1e-5)
@@ -197,10 +201,10 @@ def test_fewer_than_the_limit_means_that_there_are_no_more(store: MemoryStore) -
     for n in range(5):
         add(store, f"fact {n}", axis(1, n))
 
-    assert len(store.nearest("acme", ANN, axis(1), 5, None)) == 5
-    assert len(store.nearest("acme", ANN, axis(1), 100, None)) == 5
-    assert store.nearest("acme", MemoryScope("nobody"), axis(1), 100, None) == []
-    assert store.nearest("nobody", ANN, axis(1), 100, None) == []
+    assert len(store.view("acme", ANN).nearest(axis(1), 5, None)) == 5
+    assert len(store.view("acme", ANN).nearest(axis(1), 100, None)) == 5
+    assert store.view("acme", MemoryScope("nobody")).nearest(axis(1), 100, None) == []
+    assert store.view("nobody", ANN).nearest(axis(1), 100, None) == []
 
 
 def test_a_search_sees_only_the_session_and_agent_it_names(store: MemoryStore) -> None:
@@ -210,8 +214,8 @@ def test_a_search_sees_only_the_session_and_agent_it_names(store: MemoryStore) -
 
     scope = MemoryScope("ann", agent_id="x", session_id="s1")
 
-    assert [n.memory.text for n in store.nearest("acme", scope, axis(1), 10, None)] == ["a"]
-    assert [m.text for m in store.scan("acme", scope, None)] == ["a"]
+    assert [n.memory.text for n in store.view("acme", scope).nearest(axis(1), 10, None)] == ["a"]
+    assert [m.text for m in store.view("acme", scope).scan(None)] == ["a"]
 
 
 def test_narrowing_by_a_condition_loses_no_match(store: MemoryStore) -> None:
@@ -219,8 +223,8 @@ def test_narrowing_by_a_condition_loses_no_match(store: MemoryStore) -> None:
         add(store, f"fact {n}", axis(1, n), metadata={"n": n, "odd": n % 2 == 1})
     condition = filters.parse({"metadata.n": {"gte": 5}, "metadata.odd": True}, {})
 
-    found = {n.memory.text for n in store.nearest("acme", ANN, axis(1), 100, condition)}
-    scanned = {m.text for m in store.scan("acme", ANN, condition)}
+    found = {n.memory.text for n in store.view("acme", ANN).nearest(axis(1), 100, condition)}
+    scanned = {m.text for m in store.view("acme", ANN).scan(condition)}
 
     wanted = {f"fact {n}" for n in range(5, 20) if n % 2}
     assert wanted <= found
@@ -232,7 +236,7 @@ def test_a_text_is_found_by_a_phrase_whatever_its_case(store: MemoryStore) -> No
     add(store, "Nothing of the kind", axis(1))
     add(store, "order ab-12/34 of Bob", axis(1), user_id="bob")
 
-    near = store.containing("acme", ANN, ["ab-12/34 (URGENT)", "no such"], axis(1), 10)
+    near = store.view("acme", ANN).containing(["ab-12/34 (URGENT)", "no such"], axis(1), 10)
 
     assert [(n.memory.text, round(n.cosine, 4)) for n in near] == [("Order AB-12/34 (urgent)", 0.0)]
 
@@ -241,16 +245,16 @@ def test_phrases_are_not_patterns(store: MemoryStore) -> None:
     add(store, "plain text", axis(1))
     phrases = [".*", "plain.text", "a|plain", "[a-z]", "\\w", "^plain", "(", "#-&~ @"]
 
-    assert store.containing("acme", ANN, phrases, axis(1), 10) == []
+    assert store.view("acme", ANN).containing(phrases, axis(1), 10) == []
 
 
 def test_speakers_are_known_by_their_lower_case_names(store: MemoryStore) -> None:
     add(store, "hello", speaker="Mary Ann")
     add(store, "hi", speaker="Bob", user_id="other")
 
-    assert store.known_speakers("acme", "ann", ["mary ann", "mary", "bob"]) == {"mary ann"}
-    assert store.known_speakers("acme", "ann", []) == set()
-    assert store.known_speakers("nobody", "ann", ["mary ann"]) == set()
+    assert store.view("acme", ANN).known_speakers(["mary ann", "mary", "bob"]) == {"mary ann"}
+    assert store.view("acme", ANN).known_speakers([]) == set()
+    assert store.view("nobody", ANN).known_speakers(["mary ann"]) == set()
 
 
 def test_a_change_makes_a_version_and_keeps_the_old_one(
@@ -266,9 +270,9 @@ def test_a_change_makes_a_version_and_keeps_the_old_one(
 
     assert store.get("acme", first.id) == second
     assert store.versions("acme", second) == [first]
-    near = store.nearest("acme", ANN, axis(0, 1), 1, None)
+    near = store.view("acme", ANN).nearest(axis(0, 1), 1, None)
     assert [(n.memory, round(n.cosine, 4)) for n in near] == [(second, 1.0)]
-    assert store.scan("acme", ANN, filters.parse({"metadata.a": 1}, {})) in ([], [second])
+    assert store.view("acme", ANN).scan(filters.parse({"metadata.a": 1}, {})) in ([], [second])
 
 
 def test_a_change_without_a_vector_keeps_the_stored_one(store: MemoryStore) -> None:
@@ -276,7 +280,7 @@ def test_a_change_without_a_vector_keeps_the_stored_one(store: MemoryStore) -> N
 
     assert store.revise("acme", first, replace(first, metadata={"n": 1}, version=2), None)
 
-    near = store.nearest("acme", ANN, axis(0, 0, 1), 1, None)[0]
+    near = store.view("acme", ANN).nearest(axis(0, 0, 1), 1, None)[0]
     assert near.memory.metadata == {"n": 1}
     assert near.cosine == pytest.approx(1.0, abs=1e-5)
 
@@ -322,7 +326,7 @@ def test_a_changed_memory_is_found_by_its_new_text_and_not_by_its_old(store: Mem
     assert (same.is_new, same.memory.id) == (False, memory.id)
     assert other.is_new
     assert other.memory.id != memory.id
-    assert len(store.scan("acme", ANN, None)) == 2
+    assert len(store.view("acme", ANN).scan(None)) == 2
 
 
 def test_a_deleted_memory_is_gone_with_its_versions(store: MemoryStore) -> None:
@@ -334,7 +338,7 @@ def test_a_deleted_memory_is_gone_with_its_versions(store: MemoryStore) -> None:
 
     assert store.get("acme", first.id) is None
     assert not store.delete("acme", first.id)
-    assert store.nearest("acme", ANN, axis(1), 10, None) == []
+    assert store.view("acme", ANN).nearest(axis(1), 10, None) == []
     assert store.forget("acme", "ann", dry_run=True).versions == 0
     assert store.add("acme", [MemoryDraft("ann", "coffee")], axis(1)[np.newaxis, :])[0].is_new
 
@@ -360,7 +364,7 @@ def test_an_expired_memory_is_absent_and_its_text_can_be_stored_anew(
     assert new.is_new
     assert (new.memory.created_at, new.memory.metadata) == (clock(), {})
     assert store.get("acme", new.memory.id) == new.memory
-    near = store.nearest("acme", ANN, axis(0, 1), 1, None)[0]
+    near = store.view("acme", ANN).nearest(axis(0, 1), 1, None)[0]
     assert near.cosine == pytest.approx(1.0, abs=1e-5)
 
 
@@ -376,7 +380,7 @@ def test_a_sweep_removes_the_expired_and_nothing_else(
     clock.move(days=2)
     assert store.sweep(START + timedelta(seconds=6)) == 0
 
-    assert {m.id for m in store.scan("acme", ANN, None)} == {kept.id, forever.id}
+    assert {m.id for m in store.view("acme", ANN).scan(None)} == {kept.id, forever.id}
 
 
 def test_forgetting_a_user_leaves_no_trace_of_them_and_all_of_the_others(
@@ -390,14 +394,14 @@ def test_forgetting_a_user_leaves_no_trace_of_them_and_all_of_the_others(
     store.claim("acme", "key", "first", "ann")
 
     counted = store.forget("acme", "ann", dry_run=True)
-    still = len(store.scan("acme", ANN, None))
+    still = len(store.view("acme", ANN).scan(None))
     forgotten = store.forget("acme", "ann", dry_run=False)
 
     assert counted == forgotten
     assert (forgotten.memories, forgotten.versions, still) == (30, 3, 30)
-    assert store.scan("acme", ANN, None) == []
+    assert store.view("acme", ANN).scan(None) == []
     assert store.forget("acme", "ann", dry_run=False).memories == 0
-    assert store.known_speakers("acme", "ann", ["ann"]) == set()
+    assert store.view("acme", ANN).known_speakers(["ann"]) == set()
     assert store.claim("acme", "key", "second", "ann").fingerprint == "second"
     assert store.get("acme", theirs.id) == theirs
 

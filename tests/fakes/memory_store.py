@@ -106,35 +106,11 @@ class FakeMemories:
                 self._claims[tenant, entry.claim] = (spent, user, until)
             return not entry.memory.is_expired(self._clock())
 
-    def scan(self, tenant: str, scope: MemoryScope, condition: Filter | None) -> list[Memory]:
-        return [entry.memory for entry in self._in_scope(tenant, scope)]
-
-    def nearest(
-        self, tenant: str, scope: MemoryScope, vector: Vector, limit: int, condition: Filter | None
-    ) -> list[NearMemory]:
-        found = [
-            NearMemory(e.memory, float(e.vector @ vector)) for e in self._in_scope(tenant, scope)
-        ]
-        return sorted(found, key=lambda near: -near.cosine)[:limit]
-
-    def containing(
-        self,
-        tenant: str,
-        scope: MemoryScope,
-        phrases: Sequence[str],
-        vector: Vector,
-        limit: int,
-    ) -> list[NearMemory]:
-        wanted = [phrase.lower() for phrase in phrases]
-        found = [
-            NearMemory(e.memory, float(e.vector @ vector))
-            for e in self._in_scope(tenant, scope)
-            if any(phrase in e.memory.text.lower() for phrase in wanted)
-        ]
-        return found[:limit]
-
-    def known_speakers(self, tenant: str, user_id: str, names: Sequence[str]) -> set[str]:
-        return {name for name in names if (tenant, user_id, name) in self._speakers}
+    def view(self, tenant: str, scope: MemoryScope) -> "FakeView":
+        speakers = {
+            name for of, user, name in self._speakers if (of, user) == (tenant, scope.user_id)
+        }
+        return FakeView(self._in_scope(tenant, scope), speakers)
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:
         with self._lock:
@@ -182,6 +158,33 @@ class FakeMemories:
             and scope.agent_id in {None, entry.memory.agent_id}
             and scope.session_id in {None, entry.memory.session_id}
         ]
+
+
+class FakeView:
+    """Obeys `ports.MemoryView`."""
+
+    def __init__(self, entries: list[_Entry], speakers: set[str]) -> None:
+        self._entries = entries
+        self._speakers = speakers
+
+    def scan(self, condition: Filter | None) -> list[Memory]:
+        return [entry.memory for entry in self._entries]
+
+    def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
+        found = [NearMemory(entry.memory, float(entry.vector @ vector)) for entry in self._entries]
+        return sorted(found, key=lambda near: -near.cosine)[:limit]
+
+    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+        wanted = [phrase.lower() for phrase in phrases]
+        found = [
+            NearMemory(entry.memory, float(entry.vector @ vector))
+            for entry in self._entries
+            if any(phrase in entry.memory.text.lower() for phrase in wanted)
+        ]
+        return found[:limit]
+
+    def known_speakers(self, names: Sequence[str]) -> set[str]:
+        return self._speakers & set(names)
 
 
 def _digest(entry: _Entry) -> str:

@@ -1,0 +1,266 @@
+"""Tell other processes what changed in a shard, in the very write that changes it.
+
+Whoever keeps a user's memories in its own process must learn of every change before it answers
+the next search, at the price of one read by id. So each process that writes to a shard takes one
+of its slots, `w.<slot>`, under a name of its own, and numbers its changes of each user without
+gaps: `c.<user>.<writer>.<n>`. A reader knows all slots, and for each writer the last change it has
+seen; it asks by id for the slots, for those last changes and for the ones that would follow:
+
+- a change that follows is there: it names the memories to read again;
+- the last one seen is gone, or is another (the user was forgotten, the log was trimmed): the
+  reader knows nothing any more and reads the user anew;
+- a writer it does not know holds a slot: it looks for that writer's first change;
+- a slot has changed hands: it reads the user anew, for the former holder's last changes may be
+  lost to it.
+
+A change is acknowledged only after it was seen that the slot was still held and the writer's
+former change still there; else it is written again under a new name. New memories lie in the same
+request as their change, so neither exists without the other. Changing and deleting are requests of
+their own, so the change is written before, and names the token by which a reader can tell that it
+has happened: until then the reader looks at that memory each time.
+"""
+
+import os
+import random
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from memapp.chroma import memory_layout as layout
+from memapp.chroma.collection import Collection
+from memapp.chroma.memory_records import Fields
+from memapp.chroma.where import stamp
+from memapp.errors import StoreBroken
+from memapp.ports import Clock
+from memapp.records import Vector
+
+SLOTS = 16
+"""Processes that write to one shard without taking slots from each other; with more, memapp stays
+right but reads users anew more often."""
+
+KEPT, TRIMMED = 8, 16
+"""A writer keeps its last changes of a user, at least 8, and removes older ones 16 at a time."""
+
+GONE = "-"
+"""Awaited when the memory is to be deleted."""
+
+_ATTEMPTS = 5
+_USERS_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to write; without a vector it gets a direction of its own, near to nothing."""
+
+    id: str
+    fields: Fields
+    text: str = ""
+    vector: Vector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Which memories of a user change.
+
+    Attributes:
+        user_id: Whose they are.
+        memory_ids: Which.
+        awaited: The token that the memory will have, or `GONE`, if the change is a later request;
+            None if it is part of the same.
+    """
+
+    user_id: str
+    memory_ids: tuple[str, ...]
+    awaited: str | None = None
+
+
+@dataclass(slots=True)
+class _Writer:
+    """This process as a writer: its slot, and its last change of each user."""
+
+    name: str
+    slot: str
+    process: int
+    numbers: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+    trimmed: dict[str, int] = field(default_factory=dict)
+
+
+class ChangeLog:
+    """Writes to one shard, from this process; one at a time, for the numbers must have no gaps."""
+
+    def __init__(self, clock: Clock, dimensions: int) -> None:
+        """Take a slot at the first write only."""
+        self._clock = clock
+        self._dimensions = dimensions
+        self._lock = Lock()
+        self._writer: _Writer | None = None
+
+    def publish(
+        self,
+        shard: Collection,
+        records: Sequence[NewRecord],
+        changes: Sequence[Change],
+        *,
+        read: Sequence[str] = (),
+        renew: bool = False,
+    ) -> dict[str, tuple[Mapping[str, Any], str]]:
+        """Write records together with the changes they make, and read back.
+
+        Args:
+            shard: Where.
+            records: What to add; those whose id is there already are left as they are.
+            changes: At most one for each user.
+            read: Ids to read afterwards.
+            renew: Overwrite records that are there already.
+
+        Returns:
+            Metadata and text of those of `read` that are there, by id.
+        """
+        with self._lock:
+            for _ in range(_ATTEMPTS):
+                found = self._publish(shard, records, changes, read, renew=renew)
+                if found is not None:
+                    return found
+        message = f"too many processes write to {shard.name} at once"
+        raise StoreBroken(message)
+
+    def _publish(
+        self,
+        shard: Collection,
+        records: Sequence[NewRecord],
+        changes: Sequence[Change],
+        read: Sequence[str],
+        *,
+        renew: bool,
+    ) -> dict[str, tuple[Mapping[str, Any], str]] | None:
+        writer = self._registered(shard)
+        tokens = {change.user_id: new_token() for change in changes}
+        log = [self._record(writer, change, tokens[change.user_id]) for change in changes]
+        try:
+            self._write(shard, [*records, *log], renew=renew)
+            former = [
+                layout.change_id(user, writer.name, writer.numbers[user])
+                for user in tokens
+                if user in writer.numbers
+            ]
+            found = _read(shard, [*read, writer.slot, *former])
+        except BaseException:
+            # Whether the numbers are taken is unknown: never use them again.
+            self._writer = None
+            raise
+        if not self._is_valid(writer, found, tokens):
+            self._writer = None
+            return None
+        for user, token in tokens.items():
+            writer.numbers[user] = writer.numbers.get(user, 0) + 1
+            writer.tokens[user] = token
+            self._trim(shard, writer, user)
+        return {one: found[one] for one in read if one in found}
+
+    def _is_valid(
+        self,
+        writer: _Writer,
+        found: Mapping[str, tuple[Mapping[str, Any], str]],
+        users: Mapping[str, str],
+    ) -> bool:
+        if writer.slot not in found or found[writer.slot][0]["writer"] != writer.name:
+            return False
+        for user in users:
+            if user in writer.numbers:
+                former = found.get(layout.change_id(user, writer.name, writer.numbers[user]))
+                if former is None or former[0]["token"] != writer.tokens[user]:
+                    return False
+        return True
+
+    def _record(self, writer: _Writer, change: Change, token: str) -> NewRecord:
+        number = writer.numbers.get(change.user_id, 0) + 1
+        fields: Fields = {
+            "kind": "change",
+            "change_of": change.user_id,
+            "writer": writer.name,
+            "number": number,
+            "token": token,
+            "memories": " ".join(change.memory_ids),
+        }
+        if change.awaited is not None:
+            fields["awaited"] = change.awaited
+        return NewRecord(layout.change_id(change.user_id, writer.name, number), fields)
+
+    def _write(self, shard: Collection, records: Sequence[NewRecord], *, renew: bool) -> None:
+        write = shard.upsert if renew else shard.add
+        write(
+            [record.id for record in records],
+            np.stack([self._vector(record) for record in records]),
+            [record.fields for record in records],
+            [record.text for record in records],
+        )
+
+    def _vector(self, record: NewRecord) -> Vector:
+        if record.vector is not None:
+            return record.vector
+        return _direction(record.id, self._dimensions)
+
+    def _trim(self, shard: Collection, writer: _Writer, user: str) -> None:
+        first, last = writer.trimmed.get(user, 0) + 1, writer.numbers[user] - KEPT
+        if last - first + 1 >= TRIMMED:
+            numbers = range(first, last + 1)
+            shard.delete([layout.change_id(user, writer.name, number) for number in numbers])
+            writer.trimmed[user] = last
+
+    def _registered(self, shard: Collection) -> _Writer:
+        writer = self._writer
+        is_ours = writer is not None and writer.process == os.getpid()
+        if writer is not None and is_ours and len(writer.numbers) < _USERS_REMEMBERED:
+            return writer
+        self._writer = self._register(shard, None if writer is None else writer.slot)
+        return self._writer
+
+    def _register(self, shard: Collection, former: str | None) -> _Writer:
+        name = secrets.token_hex(6)
+        for _ in range(_ATTEMPTS):
+            slots = read_slots(shard)
+            free = [layout.slot_id(n) for n in range(SLOTS) if layout.slot_id(n) not in slots]
+            oldest = min(slots, key=lambda slot: slots[slot]["since"], default=None)
+            slot = former or (random.choice(free) if free else oldest)  # noqa: S311
+            if slot is None:  # pragma: no cover - there is a free slot or an oldest one
+                continue
+            fields = {"kind": "writer", "writer": name, "since": stamp(self._clock())}
+            self._write(shard, [NewRecord(slot, fields)], renew=slot not in free)
+            if read_slots(shard).get(slot, {}).get("writer") == name:
+                return _Writer(name, slot, os.getpid())
+            former = None
+        message = f"too many processes write to {shard.name} at once"
+        raise StoreBroken(message)
+
+
+def slot_ids() -> list[str]:
+    """Return the ids of all slots."""
+    return [layout.slot_id(slot) for slot in range(SLOTS)]
+
+
+def read_slots(shard: Collection) -> dict[str, Mapping[str, Any]]:
+    """Return who holds which slot: the metadata of each slot that is held, by id."""
+    return {slot: fields for slot, (fields, _) in _read(shard, slot_ids()).items()}
+
+
+def new_token() -> str:
+    """Return a name for one write that no other write has."""
+    return secrets.token_hex(8)
+
+
+def _read(shard: Collection, ids: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], str]]:
+    records = shard.get(ids=ids, include=("metadatas", "documents"))
+    found = zip(records.metadatas, records.documents, strict=True)
+    return dict(zip(records.ids, found, strict=True))
+
+
+def _direction(record: str, dimensions: int) -> Vector:
+    """Return a unit vector in a direction chosen by a record's id."""
+    row = np.random.default_rng(zlib.crc32(record.encode())).standard_normal(dimensions)
+    return (row / np.linalg.norm(row)).astype(np.float32)

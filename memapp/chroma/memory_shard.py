@@ -1,0 +1,386 @@
+"""One shard of a tenant's memories, as this process reads and writes it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from memapp.chroma import memory_layout as layout
+from memapp.chroma.change_log import GONE, Change, ChangeLog, NewRecord, new_token
+from memapp.chroma.collection import Collection
+from memapp.chroma.group_commit import GroupCommit
+from memapp.chroma.memory_records import (
+    Fields,
+    Making,
+    StoredMemoryRecord,
+    decode,
+    encode,
+    encode_version,
+    making_of,
+    replacing,
+)
+from memapp.chroma.where import stamp
+from memapp.ports import Clock
+from memapp.records import ForgottenUser, Memory, MemoryDraft, StoredMemory, Vector
+
+GROUP_SIZE = 200
+"""Records written together: enough to share the fsyncs, few enough that the embedded client, which
+holds the GIL while it writes, does not stall other requests."""
+
+TAKEOVER = timedelta(seconds=10)
+"""After this time a change whose process died half-way may be overtaken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """A draft on its way into a shard.
+
+    Attributes:
+        draft: The draft.
+        vector: Of its text, shape (dimensions,).
+        digest: Of its text in its scope; see `memory_layout.text_digest`.
+    """
+
+    draft: MemoryDraft
+    vector: Vector
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a text belongs: its record's id, and what is there already."""
+
+    id: str
+    there: StoredMemoryRecord | None = None
+
+    def holds(self, digest: str, now: datetime) -> bool:
+        return (
+            self.there is not None
+            and self.there.fields["digest"] == digest
+            and not self.there.memory.is_expired(now)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A memory that is not there yet, or only an expired one in its place."""
+
+    place: _Place
+    memory: Memory
+    addition: Addition
+
+
+class MemoryShard:
+    """All that happens to the memories in one collection; safe for many threads."""
+
+    def __init__(
+        self, open_collection: Callable[[], Collection], number: int, clock: Clock, dimensions: int
+    ) -> None:
+        """Prepare; nothing is opened yet.
+
+        Args:
+            open_collection: Gives the collection, made if there is none.
+            number: The shard's; part of its memories' ids.
+            clock: Tells the time.
+            dimensions: Length of a vector.
+        """
+        self._open = open_collection
+        self._number = number
+        self._clock = clock
+        self.log = ChangeLog(clock, dimensions)
+        self._lane = GroupCommit(self._add_together, most=GROUP_SIZE)
+
+    @property
+    def collection(self) -> Collection:
+        """The collection, made if there is none."""
+        return self._open()
+
+    def add(self, additions: Sequence[Addition]) -> list[StoredMemory]:
+        """Store what is not there yet, together with what other threads add.
+
+        Returns:
+            One outcome per addition, in the same order.
+        """
+        return self._lane.submit(additions)
+
+    def read(self, ids: Sequence[str]) -> dict[str, StoredMemoryRecord]:
+        """Return the memories that exist, by id."""
+        return _memories_of(self._read(ids))
+
+    def revise(self, current: Memory, revised: Memory, vector: Vector | None) -> bool:
+        """Make a new version; False if `current` is not what is stored."""
+        stored = self.read([current.id]).get(current.id)
+        if stored is None or stored.memory.version != current.version:
+            return False
+        token = new_token()
+        digest = layout.text_digest(_draft(revised, is_timed=stored.fields["timed"]))
+        if not self._claim_version(stored, revised, digest, token):
+            return False
+        fields = encode(revised, making_of(stored.fields, digest=digest, token=token))
+        self.collection.update(
+            [revised.id],
+            vectors=None if vector is None else vector[None, :],
+            metadatas=[replacing(fields, stored.fields)],
+            # Given a text without a vector, Chroma would embed it itself.
+            documents=None if vector is None else [revised.text],
+        )
+        if revised.id in self.read([revised.id]):
+            return True
+        # Deleted meanwhile: what this change left behind must not outlive the memory.
+        self._delete_trail(revised)
+        return False
+
+    def versions(self, memory: Memory) -> list[Memory]:
+        """Return the old versions of a memory, oldest first."""
+        ids = [layout.version_id(memory.id, number) for number in range(1, memory.version)]
+        found = self._read(ids)
+        return [decode(memory.id, *found[one]) for one in ids if one in found]
+
+    def delete(self, memory_id: str) -> StoredMemoryRecord | None:
+        """Remove a memory and its versions; return what it was."""
+        stored = self.read([memory_id]).get(memory_id)
+        if stored is None:
+            return None
+        change = Change(stored.memory.user_id, (memory_id,), awaited=GONE)
+        self.log.publish(self.collection, [], [change])
+        self.collection.delete([memory_id])
+        if stored.memory.version > 1:
+            self._delete_trail(stored.memory)
+        return stored
+
+    def forget(self, user_id: str, *, dry_run: bool) -> ForgottenUser:
+        """Remove everything kept for a user; with `dry_run` only count it."""
+        memories: set[str] = set()
+        versions: set[str] = set()
+        while True:
+            ids = self._all_of(user_id)
+            memories.update(one for one in ids if "." not in one)
+            versions.update(one for one in ids if one.startswith("v."))
+            if dry_run or not ids:
+                return ForgottenUser(len(memories), len(versions))
+            # Memories first: a change under way then finds them gone and clears its own trail.
+            # Changes last: while they are there, no reader takes the user for a new one.
+            ids.sort(key=lambda one: ("." in one, one.startswith("c.")))
+            self.collection.delete(ids)
+
+    def sweep(self, now: datetime) -> int:
+        """Remove the memories that have expired; return how many."""
+        expired = {"expires": {"$lte": stamp(now)}}
+        records = self.collection.get(where=expired, include=("metadatas", "documents"))
+        found = zip(records.ids, records.metadatas, records.documents, strict=True)
+        for one, fields, text in found:
+            self._delete_trail(decode(one, fields, text))
+        self.collection.delete(records.ids)
+        return len(records.ids)
+
+    def count(self) -> int:
+        """Count the memories; expired ones may be among them."""
+        others = {"kind": {"$in": ["version", "alias", "speaker", "change", "writer"]}}
+        return self.collection.count() - len(self.collection.get(where=others).ids)
+
+    def _all_of(self, user_id: str) -> list[str]:
+        keys = ("scope", "owner", "change_of")
+        return self.collection.get(where={"$or": [{key: user_id} for key in keys]}).ids
+
+    def _claim_version(
+        self, stored: StoredMemoryRecord, revised: Memory, digest: str, token: str
+    ) -> bool:
+        """Write down the version that is about to be replaced, and that it is.
+
+        Of several processes that set out to replace it, the first one may.
+        """
+        now = self._clock()
+        record = layout.version_id(revised.id, stored.memory.version)
+        fields = encode_version(stored.memory, token=token, claimed_at=stamp(now))
+        records = [NewRecord(record, fields, stored.memory.text)]
+        if digest != stored.fields["digest"]:
+            records.append(self._alias(digest, revised))
+        records += self._new_speakers([revised])
+        change = Change(revised.user_id, (revised.id,), awaited=token)
+        found = self.log.publish(self.collection, records, [change], read=[record])
+        holder = found[record][0] if record in found else fields
+        if holder["token"] == token:
+            return True
+        if holder["claimed_at"] > stamp(now - TAKEOVER):
+            return False
+        taken = NewRecord(record, replacing(fields, holder), stored.memory.text)
+        self.log.publish(self.collection, [taken], [change], renew=True)
+        return True
+
+    def _alias(self, digest: str, revised: Memory) -> NewRecord:
+        alias = layout.alias_id(digest)
+        # An alias whose memory has gone on to another text may still be there.
+        self.collection.delete([alias])
+        fields: Fields = {"kind": "alias", "owner": revised.user_id, "target": revised.id}
+        return NewRecord(alias, fields)
+
+    def _delete_trail(self, memory: Memory) -> None:
+        """Remove the versions and aliases of a memory, a version just claimed included."""
+        ids = [layout.version_id(memory.id, number) for number in range(1, memory.version + 1)]
+        ids += self.collection.get(where={"target": memory.id}).ids
+        self.collection.delete(ids)
+
+    def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
+        now = self._clock()
+        firsts: dict[str, Addition] = {}
+        for addition in additions:
+            firsts.setdefault(addition.digest, addition)
+        places = self._find_places(list(firsts), now)
+        fresh = [
+            _Fresh(places[digest], _memory(places[digest].id, addition.draft, now), addition)
+            for digest, addition in firsts.items()
+            if not places[digest].holds(digest, now)
+        ]
+        outcomes = {
+            digest: StoredMemory(place.there.memory, is_new=False)
+            for digest, place in places.items()
+            if place.there is not None
+        }
+        outcomes |= self._write_fresh([one for one in fresh if one.place.there is None])
+        outcomes |= self._renew([one for one in fresh if one.place.there is not None])
+        return [
+            StoredMemory(
+                outcomes[addition.digest].memory,
+                is_new=outcomes[addition.digest].is_new and firsts[addition.digest] is addition,
+            )
+            for addition in additions
+        ]
+
+    def _find_places(self, digests: Sequence[str], now: datetime) -> dict[str, _Place]:
+        """Find for each text the memory that has it, or the id that it will have."""
+        places: dict[str, _Place] = {}
+        aliases = {layout.alias_id(digest): digest for digest in digests}
+        targets: dict[str, str] = {}
+        looked_for = list(digests)
+        attempt = 0
+        while looked_for:
+            ids = {one: layout.memory_id(self._number, one, attempt) for one in looked_for}
+            found = self._read([*ids.values(), *(aliases if attempt == 0 else ())])
+            targets |= {
+                aliases[one]: str(found[one][0]["target"]) for one in aliases if one in found
+            }
+            there = _memories_of(found)
+            for digest, one in ids.items():
+                record = there.get(one)
+                if record is None or record.fields["digest"] == digest:
+                    places[digest] = _Place(one, record)
+            # The id is taken by a memory whose text has changed since.
+            looked_for = [digest for digest in looked_for if digest not in places]
+            attempt += 1
+        changed = self.read(list(targets.values()))
+        for digest, target in targets.items():
+            place = _Place(target, changed.get(target))
+            if not places[digest].holds(digest, now) and place.holds(digest, now):
+                places[digest] = place
+        return places
+
+    def _write_fresh(self, fresh: Sequence[_Fresh]) -> dict[str, StoredMemory]:
+        if not fresh:
+            return {}
+        token = new_token()
+        records = [
+            NewRecord(
+                one.memory.id, encode(one.memory, _making(one.addition, token)), one.memory.text,
+                one.addition.vector,
+            )
+            for one in fresh
+        ]  # fmt: skip
+        records += self._new_speakers([one.memory for one in fresh])
+        read = [one.memory.id for one in fresh]
+        found = self.log.publish(self.collection, records, _changes(fresh), read=read)
+        written = _memories_of(found)
+        outcomes: dict[str, StoredMemory] = {}
+        for one in fresh:
+            # Not there any more: deleted since, so this writer may well have been the first.
+            record = written.get(one.memory.id)
+            is_new = record is None or record.fields["token"] == token
+            memory = one.memory if record is None else record.memory
+            outcomes[one.addition.digest] = StoredMemory(memory, is_new)
+        return outcomes
+
+    def _renew(self, fresh: Sequence[_Fresh]) -> dict[str, StoredMemory]:
+        """Write over memories that have expired."""
+        if not fresh:
+            return {}
+        token = new_token()
+        records = []
+        for one in fresh:
+            fields = encode(one.memory, _making(one.addition, token))
+            if one.place.there is not None:
+                self._delete_trail(one.place.there.memory)
+                fields = replacing(fields, one.place.there.fields)
+            records.append(NewRecord(one.memory.id, fields, one.memory.text, one.addition.vector))
+        speakers = self._new_speakers([one.memory for one in fresh])
+        self.log.publish(self.collection, [*records, *speakers], _changes(fresh), renew=True)
+        return {one.addition.digest: StoredMemory(one.memory, is_new=True) for one in fresh}
+
+    def _new_speakers(self, memories: Iterable[Memory]) -> list[NewRecord]:
+        """Return records of who speaks, so that a query's words can be told to be names.
+
+        Each is written once; `add` ignores those that are there.
+        """
+        speakers = {
+            layout.speaker_id(memory.user_id, memory.speaker.lower()): memory.user_id
+            for memory in memories
+            if memory.speaker
+        }
+        return [
+            NewRecord(one, {"kind": "speaker", "owner": user}) for one, user in speakers.items()
+        ]
+
+    def _read(self, ids: Sequence[str]) -> "dict[str, tuple[Mapping[str, object], str]]":
+        if not ids:
+            return {}
+        records = self.collection.get(ids=ids, include=("metadatas", "documents"))
+        found = zip(records.metadatas, records.documents, strict=True)
+        return dict(zip(records.ids, found, strict=True))
+
+
+def _memories_of(
+    found: Mapping[str, tuple[Mapping[str, object], str]],
+) -> dict[str, StoredMemoryRecord]:
+    return {
+        one: StoredMemoryRecord(decode(one, fields, text), fields)
+        for one, (fields, text) in found.items()
+        if "scope" in fields
+    }
+
+
+def _making(addition: Addition, token: str) -> Making:
+    draft = addition.draft
+    claim = None if draft.idempotency_key is None else layout.claim_id(draft.idempotency_key)
+    return Making(addition.digest, token, is_timed=draft.occurred_at is not None, claim=claim)
+
+
+def _changes(fresh: Iterable[_Fresh]) -> list[Change]:
+    by_user: dict[str, list[str]] = {}
+    for one in fresh:
+        by_user.setdefault(one.memory.user_id, []).append(one.memory.id)
+    return [Change(user, tuple(ids)) for user, ids in by_user.items()]
+
+
+def _memory(memory_id: str, draft: MemoryDraft, now: datetime) -> Memory:
+    return Memory(
+        id=memory_id,
+        user_id=draft.user_id,
+        text=draft.text,
+        speaker=draft.speaker,
+        occurred_at=draft.occurred_at or now,
+        agent_id=draft.agent_id,
+        session_id=draft.session_id,
+        metadata=draft.metadata,
+        created_at=now,
+        updated_at=now,
+        expires_at=draft.expires_at,
+        version=1,
+    )
+
+
+def _draft(memory: Memory, *, is_timed: bool) -> MemoryDraft:
+    return MemoryDraft(
+        user_id=memory.user_id,
+        text=memory.text,
+        speaker=memory.speaker,
+        occurred_at=memory.occurred_at if is_timed else None,
+        agent_id=memory.agent_id,
+        session_id=memory.session_id,
+    )

@@ -1,0 +1,98 @@
+"""Read the memories of one scope straight from Chroma."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from memapp.chroma import memory_layout as layout
+from memapp.chroma.collection import Collection, Records
+from memapp.chroma.memory_records import column_of, decode
+from memapp.chroma.where import narrow
+from memapp.filters import Filter
+from memapp.records import Memory, MemoryScope, NearMemory, Vector
+
+_MEMORY = ("metadatas", "documents")
+
+
+class EmptyView:
+    """A scope in which nothing was ever stored; see `ports.MemoryView`."""
+
+    def scan(self, condition: Filter | None) -> list[Memory]:
+        """Return nothing."""
+        return []
+
+    def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
+        """Return nothing."""
+        return []
+
+    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+        """Return nothing."""
+        return []
+
+    def known_speakers(self, names: Sequence[str]) -> set[str]:
+        """Return nobody."""
+        return set()
+
+
+class StoredView:
+    """One scope, read from its shard by Chroma's own filters; see `ports.MemoryView`."""
+
+    def __init__(self, shard: Collection, scope: MemoryScope) -> None:
+        """Read `scope` in the shard that holds its user."""
+        self._shard = shard
+        self._scope = scope
+
+    def scan(self, condition: Filter | None) -> list[Memory]:
+        """Return all memories of the scope, unordered, expired ones included."""
+        return _memories(self._shard.get(where=self._where(condition), include=_MEMORY))
+
+    def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
+        """Return the `limit` nearest memories of the scope, nearest first."""
+        records = self._shard.query(
+            vector, limit=limit, where=self._where(condition), include=(*_MEMORY, "distances")
+        )
+        found = zip(_memories(records), records.distances, strict=True)
+        return [NearMemory(memory, 1.0 - distance) for memory, distance in found]
+
+    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+        """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
+        if not phrases:
+            return []
+        records = self._shard.get(
+            where=self._where(None),
+            where_document={"$regex": one_of(phrases)},
+            limit=limit,
+            include=(*_MEMORY, "embeddings"),
+        )
+        if records.vectors is None or not records.ids:
+            return []
+        found = zip(_memories(records), records.vectors @ vector, strict=True)
+        return [NearMemory(memory, float(cosine)) for memory, cosine in found]
+
+    def known_speakers(self, names: Sequence[str]) -> set[str]:
+        """Return those of `names` (lower case) that are speakers of the user's memories."""
+        ids = {layout.speaker_id(self._scope.user_id, name): name for name in names}
+        if not ids:
+            return set()
+        return {ids[one] for one in self._shard.get(ids=list(ids)).ids}
+
+    def _where(self, condition: Filter | None) -> dict[str, Any]:
+        parts: list[Any] = [{"scope": self._scope.user_id}]
+        if self._scope.agent_id is not None:
+            parts.append({"agent": self._scope.agent_id})
+        if self._scope.session_id is not None:
+            parts.append({"session": self._scope.session_id})
+        narrowed = None if condition is None else narrow(condition, column_of)
+        if narrowed is not None:
+            parts.append(narrowed)
+        return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+def one_of(phrases: Sequence[str]) -> str:
+    """Return a regular expression that finds any of `phrases`, ignoring case."""
+    return "(?i)" + "|".join(re.escape(phrase) for phrase in phrases)
+
+
+def _memories(records: Records) -> list[Memory]:
+    found = zip(records.ids, records.metadatas, records.documents, strict=True)
+    return [decode(one, fields, text) for one, fields, text in found]
