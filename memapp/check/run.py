@@ -1,0 +1,151 @@
+"""Run the clients against a deployment, gather what they saw, and leave nothing behind."""
+
+import multiprocessing
+import queue
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
+from multiprocessing.queues import Queue
+from typing import Any
+
+from memapp.check import expectations
+from memapp.check.client import (
+    MEMORIES,
+    Audit,
+    Audited,
+    Plan,
+    Settled,
+    Stop,
+    Written,
+    run_client,
+)
+from memapp.check.deployment import Deployment, Target
+from memapp.check.expectations import Item
+from memapp.check.findings import Finding, Tally, Wrong
+from memapp.check.report import Report
+
+LIST_PAGE = 200
+
+Progress = Callable[[str], None]
+"""Told what is going on, in a few words."""
+
+
+class NotTestable(Exception):
+    """The deployment cannot be tested at all; says why and what to do."""
+
+
+def check(target: Target, plan: Plan, progress: Progress) -> Report:
+    """Test a deployment, and forget all users of the test at the end, also when it fails.
+
+    Raises:
+        NotTestable: the deployment does not answer, or does not let us in.
+    """
+    tally = Tally()
+    deployment = Deployment(target, tally)
+    if deployment.ask("list", "GET", MEMORIES, params=_of(plan.users[0]), expect=[200]) is None:
+        raise NotTestable(tally.examples[0].detail)
+    begin = time.monotonic()
+    try:
+        items, lost = _drive(plan, target, tally, progress)
+        seconds = time.monotonic() - begin
+        progress("looking at what is left at rest")
+        for user in plan.users:
+            own = [item for item in items if item.user_id == user]
+            walked = list(_walk(deployment, user))
+            lost += expectations.missing_at_rest(walked, own)
+            for finding in expectations.too_much_at_rest(walked, own):
+                tally.record(finding)
+        for item in {item.id: item for item in lost}.values():
+            detail = f"memory {item.number} ({item.id}) was acknowledged and is lost"
+            tally.record(Finding(Wrong.LOST, detail))
+    finally:
+        progress("forgetting the users of this test")
+        for user in plan.users:
+            deployment.ask("forget", "DELETE", MEMORIES, params=_of(user), expect=[200, 204])
+    for user in plan.users:
+        for row in _walk(deployment, user):
+            tally.record(Finding(Wrong.GHOST, f"{row['id']} is there after its user was forgotten"))
+    return Report.of(target, tally, writes=len(items), seconds=seconds)
+
+
+def _drive(
+    plan: Plan, target: Target, tally: Tally, progress: Progress
+) -> tuple[list[Item], list[Item]]:
+    """Let the clients work; return every item, and those that they found lost at rest."""
+    items: list[Item] = []
+    lost: list[Item] = []
+    with _clients(plan, target) as (processes, inboxes, outbox):
+        messages = _messages(outbox, processes)
+        writing, written = plan.clients, 0
+        while writing or len(items) < written:
+            match next(messages):
+                case Settled(item):
+                    items.append(item)
+                    progress(f"{len(items)} of {plan.clients * plan.writes} memories")
+                case Written(number):
+                    writing, written = writing - 1, written + number
+        for index, inbox in enumerate(inboxes):
+            inbox.put(Audit(items[index :: plan.clients]))
+        for done in range(plan.clients):
+            progress(f"looking for all of them once more, {done} of {plan.clients} shares done")
+            match next(messages):
+                case Audited(missing):
+                    lost += missing
+        for inbox in inboxes:
+            inbox.put(Stop())
+        for _ in processes:
+            tally.add(next(messages))
+    return items, lost
+
+
+@contextmanager
+def _clients(
+    plan: Plan, target: Target
+) -> Iterator[tuple[list[SpawnProcess], "list[Queue[Any]]", "Queue[Any]"]]:
+    """Start the processes, and let none of them outlive the run."""
+    context = multiprocessing.get_context("spawn")
+    inboxes: list[Queue[Any]] = [context.Queue() for _ in range(plan.clients)]
+    outbox: Queue[Any] = context.Queue()
+    processes = [
+        context.Process(target=run_client, args=(index, plan, target, inboxes, outbox))
+        for index in range(plan.clients)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        yield processes, inboxes, outbox
+        for process in processes:
+            process.join(timeout=target.timeout)
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+                process.join()
+
+
+def _messages(outbox: "Queue[Any]", processes: list[SpawnProcess]) -> Iterator[Any]:
+    """Yield what the clients say; fail if one of them died."""
+    while True:
+        try:
+            yield outbox.get(timeout=1)
+        except queue.Empty:
+            codes = [process.exitcode for process in processes if process.exitcode]
+            if codes:
+                message = f"a client process ended with exit code {codes[0]}"
+                raise RuntimeError(message) from None
+
+
+def _walk(deployment: Deployment, user: str) -> Iterator[dict[str, Any]]:
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {**_of(user), "limit": str(LIST_PAGE), **({"cursor": cursor} if cursor else {})}
+        answer = deployment.ask("list", "GET", MEMORIES, params=params, expect=[200])
+        if answer is None:
+            return
+        yield from answer.body["data"]
+        cursor = answer.body["next_cursor"]
+
+
+def _of(user: str) -> dict[str, str]:
+    return {"user_id": user}
