@@ -15,7 +15,7 @@ class Patience:
     Attributes:
         connect_timeout: To look up the host, connect and shake hands.
         probe_timeout: Until the server must have answered, or give a sign of life.
-        heartbeat_timeout: For that sign of life.
+        heartbeat_timeout: For that sign of life; `probe_timeout`, where that is shorter.
         read_timeout: Until a living server must have answered.
         retries: How often a call is repeated that failed at once, for instance because the
             connection broke; 0 never repeats.

@@ -25,7 +25,8 @@ def make_patient(session: httpx.Client, heartbeat_url: str, patience: Patience) 
     Reaches for private attributes (`_transport`, `_mounts`, `_pool`, `_network_backend`): neither
     Chroma nor httpx has a public way to set them. The tests fail if an upgrade moves them.
     """
-    short = httpx.Timeout(patience.heartbeat_timeout)
+    # Never longer than a slice: the heartbeat itself must not wait in slices.
+    short = httpx.Timeout(min(patience.heartbeat_timeout, patience.probe_timeout))
 
     def is_alive() -> bool:
         try:
