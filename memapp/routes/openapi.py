@@ -70,7 +70,7 @@ def document(app: OpenAPI, limits: Limits) -> Schema:
     spec = {**app.api_doc, "info": {**_INFO, "version": version("memapp")}}
     names, schemas = _schemas()
     for rule in app.url_map.iter_rules():
-        path = spec["paths"].get(_template(rule), {})
+        path = spec["paths"].get(template_of(rule), {})
         for method in (rule.methods or set()) & {m.upper() for m in path}:
             _complete(path[method.lower()], app, rule)
     spec["components"] = {
@@ -82,7 +82,7 @@ def document(app: OpenAPI, limits: Limits) -> Schema:
     return resolved
 
 
-def _template(rule: Rule) -> str:
+def template_of(rule: Rule) -> str:
     """Return a path as OpenAPI writes it: `/x/{name}` for `/x/<converter:name>`."""
     return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", r"{\1}", rule.rule)
 
