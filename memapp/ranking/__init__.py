@@ -3,6 +3,7 @@
 from memapp.ranking.phrases import exact_phrases
 from memapp.ranking.scoring import Candidate, Mode, Ranked, rank
 from memapp.ranking.speakers import name_candidates, without_names
+from memapp.ranking.times import Span, mentioned_times
 from memapp.ranking.wording import (
     lexical_text,
     memory_embedding_text,
@@ -14,9 +15,11 @@ __all__ = [
     "Candidate",
     "Mode",
     "Ranked",
+    "Span",
     "exact_phrases",
     "lexical_text",
     "memory_embedding_text",
+    "mentioned_times",
     "name_candidates",
     "passage_embedding_text",
     "passage_text",

@@ -1,6 +1,8 @@
 """Score texts by the words they share with a query: BM25 with the statistics of the pool."""
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,33 +12,79 @@ from memapp.ranking.words import Terms
 # Lucene's defaults; Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework".
 _K1 = 1.2
 _B = 0.75
+# What two words side by side count as, beside the words themselves; measured in
+# docs/retrieval.md.
+_PAIR_WEIGHT = 0.4
+# A longer query is cut: its first words say what it is about, and work stays bounded.
+_MOST_QUERY_TERMS = 256
+
+_Key = str | tuple[str, str]
+"""A term, or a pair of adjacent terms."""
+
+_Found = dict[_Key, tuple[list[int], list[int]]]
+"""For each term or pair that occurs: in which texts (rows, ascending), and how often in each."""
 
 
-def bm25(wanted: Collection[str], texts: Sequence[Terms]) -> NDArray[np.float64]:
-    """Score each text for the wanted terms.
+def bm25(query: Terms, texts: Sequence[Terms]) -> NDArray[np.float64]:
+    """Score each text for the terms of a query, and for its pairs of adjacent terms.
 
-    Document frequencies and the average length are those of `texts`. Lucene's idf,
-    ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative.
+    Frequencies and the average length are those of `texts`. Lucene's idf,
+    ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative. A term that the query repeats counts as
+    often.
 
     Returns:
         Shape (len(texts),), same order; 0 and above, higher is better, 0 without a shared term.
     """
+    wanted = query.sequence[:_MOST_QUERY_TERMS]
+    weights: dict[_Key, float] = defaultdict(float)
+    for term in wanted:
+        weights[term] += 1.0
+    pairs = list(dict.fromkeys(pairwise(wanted)))
+    weights |= dict.fromkeys(pairs, _PAIR_WEIGHT)
+    found = _occurrences(frozenset(wanted), pairs, texts)
     scores = np.zeros(len(texts))
-    if not texts:
+    if not found:
         return scores
-    lengths = np.array([text.length for text in texts], dtype=np.float64)
-    norms = _K1 * (1 - _B + _B * lengths / max(lengths.mean(), 1.0))
-    columns: dict[str, tuple[list[int], list[int]]] = {}
-    wanted_set = frozenset(wanted)
+    lengths = np.array([len(text.sequence) for text in texts], dtype=np.float64)
+    norms = _K1 * (1 - _B + _B * lengths / lengths.mean())
+    for key, weight in weights.items():
+        if key in found:
+            rows, counts = (np.array(values) for values in found[key])
+            scores[rows] += weight * idf_of(len(rows), len(texts)) * counts / (counts + norms[rows])
+    return scores
+
+
+def idf_of(found_in: int, texts: int) -> float:
+    """Return how telling it is to find something in so many of so many texts; never negative."""
+    return float(np.log1p((texts - found_in + 0.5) / (found_in + 0.5)))
+
+
+def _occurrences(
+    wanted: frozenset[str], pairs: Sequence[tuple[str, str]], texts: Sequence[Terms]
+) -> _Found:
+    found: _Found = {}
     for row, text in enumerate(texts):
-        for term in wanted_set & text.counts.keys():
-            rows, counts = columns.setdefault(term, ([], []))
+        shared = wanted & text.counts.keys()
+        for term in shared:
+            rows, counts = found.setdefault(term, ([], []))
             rows.append(row)
             counts.append(text.counts[term])
-    for term in sorted(columns):  # a fixed order of summing keeps equal texts exactly equal
-        found, frequencies = columns[term]
-        rows_found = np.array(found)
-        tf = np.array(frequencies, dtype=np.float64)
-        idf = np.log1p((len(texts) - len(found) + 0.5) / (len(found) + 0.5))
-        scores[rows_found] += idf * tf / (tf + norms[rows_found])
-    return scores
+        for pair in pairs:
+            if pair[0] in shared and pair[1] in shared:
+                together = _side_by_side(pair, text.sequence)
+                if together:
+                    rows, counts = found.setdefault(pair, ([], []))
+                    rows.append(row)
+                    counts.append(together)
+    return found
+
+
+def _side_by_side(pair: tuple[str, str], sequence: tuple[str, ...]) -> int:
+    """Count where the second term of a pair follows the first."""
+    first, second = pair
+    count = 0
+    at = -1
+    for _ in range(sequence.count(first)):
+        at = sequence.index(first, at + 1)
+        count += sequence[at + 1 : at + 2] == (second,)
+    return count

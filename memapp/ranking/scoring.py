@@ -1,27 +1,40 @@
-"""Order the candidates of one search: the scores, and how they are put together.
+"""Order the candidates of one search: the parts of a score, and how they are put together.
 
-Every part is computed from the candidates alone, so equal candidates rank equally in any process.
+Every part is computed from the candidates alone, so the same pool ranks equally in any process.
+The weights are explained, with what each part brings, in docs/retrieval.md.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memapp.ranking.conversations import neighbours
-from memapp.ranking.keywords import bm25
-from memapp.ranking.words import query_terms, terms
+from memapp.ranking.keywords import bm25, idf_of
+from memapp.ranking.phrases import exact_phrases
+from memapp.ranking.questions import asking_share
+from memapp.ranking.times import Span, mentioned_times
+from memapp.ranking.words import count_terms, terms
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 
 Scores = NDArray[np.float64]
+"""One number per candidate, in their order."""
 
-# Measured in docs/retrieval.md.
 _SEMANTIC_SHARE = 0.5
-_SPEAKER_BOOST = 0.25
+# A query that names something literally trusts words more.
+_SEMANTIC_SHARE_OF_LITERAL_QUERY = 0.4
+_EXACT_WEIGHT = 0.2
+_SPEAKER_WEIGHT = 0.25
+_TIME_WEIGHT = 0.25
+# People speak of things some days before or after they happen.
+_TIME_FADES_WITHIN = timedelta(days=7)
+# What a turn that only asks loses of its score.
+_ASKING_DISCOUNT = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ class Candidate:
         conversation: The conversation it is a turn of; None for everything else.
         occurred_at: When it was said or happened; orders the turns of a conversation.
         recorded_at: Orders turns that occurred at the same time.
-        speaker: Who said it.
+        speaker: Who said it; None for everything else.
     """
 
     text: str
@@ -66,12 +79,13 @@ def rank(
     *,
     mode: Mode = "hybrid",
     speakers: Collection[str] = (),
+    now: datetime | None = None,
 ) -> list[Ranked]:
     """Order candidates by how well they answer the query.
 
     `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` is the mean of both, each
-    brought to 0..1 within the candidates, and adds what a turn gains from its neighbours and from
-    its speaker.
+    brought to 0..1 within the candidates, and adds what a candidate gains from the query's literal
+    phrases, from its neighbours in a conversation, from its speaker and from its time.
 
     Args:
         query: The question, as it was asked.
@@ -79,54 +93,70 @@ def rank(
         mode: Which evidence counts.
         speakers: The known speakers that the query names, in lower case. If it is exactly one,
             what this speaker said is preferred; leave it empty to prefer nobody.
+        now: When the query is asked (aware), to understand `last week`.
 
     Returns:
         One entry per candidate, best first; equal scores keep the order given.
     """
     if not candidates:
         return []
-    parts = _parts(query, candidates, mode, speakers)
+    match mode:
+        case "semantic":
+            parts = {"semantic": np.clip(_cosines(candidates), 0.0, 1.0)}
+        case "keyword":
+            parts = {"keyword": _keyword(query, candidates)}
+        case "hybrid":
+            parts = _hybrid(query, candidates, speakers, now)
     total = np.sum(list(parts.values()), axis=0)
     # The additions may pass 1. One divisor for all keeps the order, and the parts' sum.
     divisor = max(1.0, float(total.max()))
-    order = np.argsort(-total, kind="stable")
     return [
         Ranked(
-            index=int(row),
+            index=row,
             score=min(1.0, float(total[row]) / divisor),
             parts={name: float(values[row]) / divisor for name, values in parts.items()},
         )
-        for row in order
+        for row in map(int, np.argsort(-total, kind="stable"))
     ]
 
 
-def _parts(
-    query: str, candidates: Sequence[Candidate], mode: Mode, speakers: Collection[str]
+def _hybrid(
+    query: str,
+    candidates: Sequence[Candidate],
+    speakers: Collection[str],
+    now: datetime | None,
 ) -> dict[str, Scores]:
-    if mode == "semantic":
-        return {"semantic": np.clip(_cosines(candidates), 0.0, 1.0)}
-    keyword = _shares(bm25(query_terms(query), [terms(c.text) for c in candidates]))
-    if mode == "keyword":
-        return {"keyword": keyword}
-    semantic = _spread(_cosines(candidates)) * _SEMANTIC_SHARE
-    keyword = keyword * (1 - _SEMANTIC_SHARE)
-    return {
+    phrases = [phrase for phrase in exact_phrases(query) if phrase.lower() not in speakers]
+    share = _SEMANTIC_SHARE_OF_LITERAL_QUERY if phrases else _SEMANTIC_SHARE
+    semantic = share * _spread(_cosines(candidates))
+    keyword = (1 - share) * _keyword(query, candidates)
+    parts = {
         "semantic": semantic,
         "keyword": keyword,
+        "exact": _EXACT_WEIGHT * _containing(phrases, candidates),
         "neighbours": neighbours(
             semantic + keyword,
             [c.conversation for c in candidates],
             [(c.occurred_at, c.recorded_at) for c in candidates],
         ),
-        "speaker": _preferred(candidates, speakers) * _SPEAKER_BOOST,
+        "speaker": _SPEAKER_WEIGHT * _said_by(speakers, candidates),
+        "time": _TIME_WEIGHT * _within(mentioned_times(query, now), candidates),
     }
+    kept = 1 - _ASKING_DISCOUNT * _asking(candidates)
+    return {name: values * kept for name, values in parts.items()}
+
+
+def _keyword(query: str, candidates: Sequence[Candidate]) -> Scores:
+    """Return BM25 as a share of the best candidate's; nothing found is 0 for all."""
+    scores = bm25(count_terms(query), [terms(c.text) for c in candidates])
+    greatest = scores.max()
+    return scores / greatest if greatest > 0 else scores
 
 
 def _cosines(candidates: Sequence[Candidate]) -> Scores:
-    """Return the cosines; one that is no number counts as the least similar."""
-    return np.nan_to_num(
-        np.array([c.cosine for c in candidates], dtype=np.float64), nan=-1.0, posinf=1.0, neginf=-1
-    )
+    """Return the cosines; what is no finite number counts as the least similar."""
+    cosines = np.array([c.cosine for c in candidates], dtype=np.float64)
+    return np.where(np.isfinite(cosines), cosines, -1.0)
 
 
 def _spread(values: Scores) -> Scores:
@@ -137,17 +167,46 @@ def _spread(values: Scores) -> Scores:
     return np.asarray((values - least) / (greatest - least))
 
 
-def _shares(values: Scores) -> Scores:
-    """Divide by the greatest; nothing above 0 stays nothing."""
-    greatest = values.max()
-    return values / greatest if greatest > 0 else np.zeros_like(values)
+def _containing(phrases: Sequence[str], candidates: Sequence[Candidate]) -> Scores:
+    """Return how much of the phrases each text contains as whole words, the rarer the more."""
+    contained = np.zeros(len(candidates))
+    if not phrases:
+        return contained
+    texts = [candidate.text.lower() for candidate in candidates]
+    for phrase in phrases:
+        wanted = phrase.lower()
+        whole = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
+        rows = [row for row, text in enumerate(texts) if wanted in text and whole.search(text)]
+        contained[rows] += idf_of(len(rows), len(texts)) / idf_of(0, len(texts))
+    return contained / len(phrases)
 
 
-def _preferred(candidates: Sequence[Candidate], speakers: Collection[str]) -> Scores:
+def _said_by(speakers: Collection[str], candidates: Sequence[Candidate]) -> Scores:
     """Return 1 for what the one named speaker said, else 0."""
-    preferred = np.zeros(len(candidates))
-    if len(speakers) == 1:
-        (name,) = speakers
-        for row, candidate in enumerate(candidates):
-            preferred[row] = candidate.speaker is not None and candidate.speaker.lower() == name
-    return preferred
+    if len(speakers) != 1:
+        return np.zeros(len(candidates))
+    (name,) = speakers
+    return np.array(
+        [c.speaker is not None and c.speaker.lower() == name for c in candidates], dtype=np.float64
+    )
+
+
+def _within(spans: Sequence[Span], candidates: Sequence[Candidate]) -> Scores:
+    """Return 1 for what occurred in one of the spans, fading to 0 within days around it."""
+    nearness = np.zeros(len(candidates))
+    for row, candidate in enumerate(candidates) if spans else ():
+        if candidate.occurred_at is not None:
+            moment = candidate.occurred_at.astimezone(UTC)
+            away = min(max(s.start - moment, moment - s.end, timedelta(0)) for s in spans)
+            nearness[row] = max(0.0, 1 - away / _TIME_FADES_WITHIN)
+    return nearness
+
+
+def _asking(candidates: Sequence[Candidate]) -> Scores:
+    """Return the share of questions in what was said; a document's passages are not judged."""
+    return np.array(
+        [
+            asking_share(c.text) if c.speaker is not None or c.conversation is not None else 0.0
+            for c in candidates
+        ]
+    )

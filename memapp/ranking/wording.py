@@ -5,6 +5,8 @@ The single place that decides it: a change here means that stored vectors must b
 
 from datetime import datetime
 
+from memapp.ranking.times import MONTHS
+
 
 def lexical_text(speaker: str | None, occurred_at: datetime | None, text: str) -> str:
     """Word a memory for keyword scoring: `Caroline (8 May 2023): text`."""
@@ -12,7 +14,9 @@ def lexical_text(speaker: str | None, occurred_at: datetime | None, text: str) -
         return text
     if occurred_at is None:
         return f"{speaker}: {text}"
-    return f"{speaker} ({occurred_at.day} {occurred_at:%B %Y}): {text}"
+    return (
+        f"{speaker} ({occurred_at.day} {MONTHS[occurred_at.month - 1]} {occurred_at.year}): {text}"
+    )
 
 
 def memory_embedding_text(text: str) -> str:

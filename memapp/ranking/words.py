@@ -10,15 +10,14 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 
 import Stemmer
 
-# Letters and digits of any script, with inner apostrophes; an underscore separates.
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-# Where a capital starts a new part: parseHTTPBody -> parse HTTP Body.
-_CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_IDENTIFIER = re.compile(r"[A-Za-z0-9]+(?:_+[A-Za-z0-9]+)+|[A-Za-z0-9]*[a-z0-9][A-Z][A-Za-z0-9]*")
+# Letters, digits and underscores of any script, with inner apostrophes.
+_WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+# Where a part of an identifier ends: parse_HTTPBody2Text -> parse HTTP Body2 Text.
+_PART_END = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Scripts that are written without spaces between words: Thai to Myanmar, Khmer, kana, bopomofo,
 # Han, and Hangul, whose particles stick to the words.
 _UNSPACED = re.compile(
@@ -27,8 +26,8 @@ _UNSPACED = re.compile(
 )
 _COMBINING_MARKS = re.compile("[\u0300-\u036f]")
 
-# Snowball's English stop words (https://snowballstem.org/algorithms/english/stop.txt), whole words
-# only; contractions are covered by their parts.
+# Snowball's English stop words (https://snowballstem.org/algorithms/english/stop.txt), and a few
+# auxiliaries that questions are made of.
 STOP_WORDS = frozenset(
     """
     i me my myself we us our ours ourselves you your yours yourself yourselves he him his himself
@@ -51,42 +50,25 @@ class Terms:
     """What keyword scoring needs of one text.
 
     Attributes:
+        sequence: The terms in the order of the text, without stop words.
         counts: How often each term occurs.
-        length: Number of terms, repetitions included.
     """
 
+    sequence: tuple[str, ...]
     counts: Mapping[str, int]
-    length: int
 
 
 def terms(text: str) -> Terms:
-    """Return the terms of a text to be searched; remembered for texts seen lately."""
-    return _recent.terms(text)
-
-
-def query_terms(query: str) -> frozenset[str]:
-    """Return the terms to look for: without stop words, unless there is nothing else."""
-    words = _words(query)
-    telling = [word for word in words if word not in STOP_WORDS]
-    return frozenset(_stem(word) for word in telling or words)
+    """Return the terms of a text; remembered for texts seen lately."""
+    return _recent_texts.terms(text)
 
 
 def count_terms(text: str) -> Terms:
-    """Count the stemmed terms of a text, stop words left out."""
-    counts = Counter(_stem(word) for word in _words(text) if word not in STOP_WORDS)
-    return Terms(dict(counts), counts.total())
-
-
-def _words(text: str) -> list[str]:
-    """Split into lower-case words; identifiers also give their parts, unspaced scripts bigrams."""
+    """Split a text into terms and count them."""
     if not text.isascii():
         text = _fold(text)
-    words = [_without_possessive(word) for word in _WORD.findall(text.lower())]
-    for identifier in _IDENTIFIER.findall(text):
-        words += _identifier_parts(identifier)
-    if text.isascii():
-        return words
-    return [piece for word in words for piece in _bigrams(word)]
+    sequence = tuple(chain.from_iterable(map(_terms_of_word.__getitem__, _WORD.findall(text))))
+    return Terms(sequence, dict(Counter(sequence)))
 
 
 def _fold(text: str) -> str:
@@ -95,32 +77,27 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", _COMBINING_MARKS.sub("", decomposed)).replace("\u2019", "'")
 
 
-def _without_possessive(word: str) -> str:
-    return word.removesuffix("'s")
-
-
-def _identifier_parts(identifier: str) -> list[str]:
-    """Return what an identifier adds to its words: parts of camelCase, and the whole snake_case."""
-    parts = [
-        part.lower()
-        for piece in identifier.split("_")
-        for part in _CASE_CHANGE.split(piece)
-        if part and part != piece
-    ]
-    return [*parts, identifier.lower()] if "_" in identifier else parts
+def _split_word(word: str) -> tuple[str, ...]:
+    """Return the terms of one word: none for a stop word, several for an identifier."""
+    whole = word.lower().removesuffix("'s").strip("_")
+    if not whole or whole in STOP_WORDS:
+        return ()
+    if _UNSPACED.search(whole):
+        return tuple(_bigrams(whole))
+    parts = [part.lower() for part in _PART_END.split(word) if part]
+    if len(parts) > 1:
+        return tuple(map(_stem, [whole, *(part for part in parts if part not in STOP_WORDS)]))
+    return (_stem(whole),)
 
 
 def _bigrams(word: str) -> list[str]:
-    """Return the word itself, or overlapping pairs of characters where scripts have no spaces."""
-    if not _UNSPACED.search(word):
-        return [word]
+    """Return overlapping pairs of characters where scripts have no spaces, and what is around."""
     pieces = [piece for piece in _UNSPACED.split(word) if piece]
     for run in _UNSPACED.findall(word):
         pieces += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
     return pieces
 
 
-@lru_cache(maxsize=65536)
 def _stem(word: str) -> str:
     return str(_stemmers.english.stemWord(word)) if word.isascii() else word
 
@@ -132,12 +109,28 @@ class _Stemmers(threading.local):
         self.english = Stemmer.Stemmer("english", 0)
 
 
-class _RecentTerms:
+class _TermsOfWord(dict[str, tuple[str, ...]]):
+    """The terms of each word, worked out once; starts afresh when it has grown too large.
+
+    Every step is one dictionary operation, so threads can only do work twice.
+    """
+
+    _MOST_WORDS = 65536
+
+    def __missing__(self, word: str) -> tuple[str, ...]:
+        if len(self) >= self._MOST_WORDS:
+            self.clear()
+        split = self[word] = _split_word(word)
+        return split
+
+
+class _RecentTexts:
     """Terms of the texts used last, within a budget of bytes; safe to use from many threads."""
 
-    # A rough price list: what CPython takes for a dictionary entry and for an entry here.
-    _BYTES_PER_TERM = 60
-    _BYTES_PER_TEXT = 400
+    # About what CPython takes; the strings themselves are shared with `_terms_of_word`.
+    _BYTES_PER_TEXT = 500
+    _BYTES_PER_TERM = 8
+    _BYTES_PER_COUNT = 50
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -161,8 +154,14 @@ class _RecentTerms:
         return counted
 
     def _price(self, text: str, counted: Terms) -> int:
-        return self._BYTES_PER_TEXT + len(text) + self._BYTES_PER_TERM * len(counted.counts)
+        return (
+            self._BYTES_PER_TEXT
+            + len(text)
+            + self._BYTES_PER_TERM * len(counted.sequence)
+            + self._BYTES_PER_COUNT * len(counted.counts)
+        )
 
 
 _stemmers = _Stemmers()
-_recent = _RecentTerms(budget=32 * 2**20)
+_terms_of_word = _TermsOfWord()
+_recent_texts = _RecentTexts(budget=32 * 2**20)
