@@ -35,7 +35,7 @@ def read(root: Path) -> DotenvFile:
     """Read the `.env` of an app's root, and no other; no file says nothing."""
     path = root / NAME
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return DotenvFile()
     except OSError as error:

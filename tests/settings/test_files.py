@@ -172,42 +172,50 @@ def test_dotenv_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     assert load(tmp_path, environ={})["CHROMA_HOST"] == "h"
 
 
-def test_variables_meant_for_another_dynaconf_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_separators", [True, False])
+def test_what_is_meant_for_another_dynaconf_changes_nothing(
+    tmp_path: Path, *, has_separators: bool
+) -> None:
     (tmp_path / "settings.toml").write_text(
         '[default]\nCHROMA_PORT = 1\nREADERS = ["text"]\nFLASK = { A = "@format x" }\n'
-        '[development]\nREADERS = ["html"]\n'
+        f'[development]\nREADERS = ["html"]\nEMBEDDER_MODEL_SHA256 = "{"a" * 64}"\n'
     )
-    other = tmp_path / "other.toml"
-    other.write_text("[default]\nCHROMA_PORT = 2\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "settings.toml").write_text("[default\n")
+    (other / ".env").write_text("CHROMA_RETRIES=7\n")
     hostile = {
-        "SETTINGS_FILE_FOR_DYNACONF": str(other),
-        "SECRETS_FOR_DYNACONF": str(other),
-        "INCLUDES_FOR_DYNACONF": str(other),
-        "PRELOAD_FOR_DYNACONF": str(other),
-        "ROOT_PATH_FOR_DYNACONF": "/",
+        "SETTINGS_FILE_FOR_DYNACONF": str(other / "settings.toml"),
+        "SECRETS_FOR_DYNACONF": str(other / "settings.toml"),
+        "INCLUDES_FOR_DYNACONF": str(other / "settings.toml"),
+        "PRELOAD_FOR_DYNACONF": str(other / "settings.toml"),
+        "ROOT_PATH_FOR_DYNACONF": str(other),
         "ENVIRONMENTS_FOR_DYNACONF": "false",
         "DEFAULT_ENV_FOR_DYNACONF": "production",
         "FORCE_ENV_FOR_DYNACONF": "production",
         "MERGE_ENABLED_FOR_DYNACONF": "true",
         "AUTO_CAST_FOR_DYNACONF": "true",
-        "CORE_LOADERS_FOR_DYNACONF": '["TOML"]',
         "LOAD_DOTENV_FOR_DYNACONF": "true",
-        "DYNACONF_CHROMA_PORT": "3",
+        "DYNACONF_CHROMA_PORT": "@int x",
     }
+    if has_separators:
+        hostile |= {"NESTED_SEPARATOR_FOR_DYNACONF": "_", "INDEX_SEPARATOR_FOR_DYNACONF": "A"}
     program = (
-        "import json; from pathlib import Path; from memapp.settings import load\n"
+        "import json, os; from pathlib import Path; from memapp.settings import load\n"
         f"settings = load(Path({str(tmp_path)!r}))\n"
-        "print(json.dumps([settings[n] for n in ('CHROMA_PORT', 'READERS')] "
-        "+ [settings['FLASK']['A']]))"
+        "print(json.dumps([settings[n] for n in ('CHROMA_PORT', 'CHROMA_RETRIES', 'READERS')] "
+        "+ [settings['EMBEDDER_MODEL_SHA256'], settings['FLASK']['A'], "
+        "'CHROMA_RETRIES' in os.environ]))"
     )
 
     ran = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PATH": os.environ["PATH"], **hostile},
-        cwd=Path(__file__).parents[2],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **hostile},
+        cwd=other,
         capture_output=True,
         text=True,
         check=False,
     )
 
-    assert (ran.stderr, json.loads(ran.stdout)) == ("", [1, ["html"], "@format x"])
+    assert ran.stderr == ""
+    assert json.loads(ran.stdout) == [1, 2, ["html"], "a" * 64, "@format x", False]

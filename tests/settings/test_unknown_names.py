@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from memapp.settings import load
-from tests.settings.loading import only_fault
+from tests.settings.loading import faults, only_fault
 
 
 def test_an_unknown_memapp_variable_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
@@ -117,9 +117,14 @@ def test_a_name_like_no_setting_in_a_file_is_pointed_to_the_table_for_plugins(
 
 
 def test_a_dotted_name_in_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text('[default]\n"CHROMA_PORT__x" = 1\n')
+    (tmp_path / "settings.toml").write_text(
+        '[default]\nCHROMA_PORT = 1\n"CHROMA_PORT.x" = 1\n"CHROMA_PORT__x" = 1\n'
+    )
 
-    assert only_fault(tmp_path).startswith("CHROMA_PORT__x in settings.toml [default]:")
+    dotted, underlined = faults(tmp_path)
+
+    assert dotted.startswith("CHROMA_PORT.x in settings.toml [default]: there is no such setting")
+    assert underlined.startswith("CHROMA_PORT__x in settings.toml [default]:")
 
 
 def test_an_unknown_argument_is_refused(tmp_path: Path) -> None:
