@@ -6,7 +6,7 @@ that are settings travel as pydantic's validation context, and in the schema as 
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, cast
@@ -24,8 +24,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from memapp import filters, rfc3339
+from memapp.errors import FieldError, InvalidInput
 from memapp.filters import FieldKind, Filter
 from memapp.records import MetadataValue
+from memapp.routes import strict_json
 from memapp.routes.filter_schema import filter_schema
 from memapp.routes.limits import Limits
 from memapp.services.documents import DOCUMENT_FIELDS
@@ -97,10 +99,16 @@ def _not_blank(text: str) -> str:
     return text
 
 
+_DEBRIS = "must not hold control characters other than tab and line breaks"
+
+
+def _has_debris(text: str) -> bool:
+    return any(character < " " and character not in _LAYOUT for character in text)
+
+
 def _without_debris(text: str) -> str:
-    if any(character < " " and character not in _LAYOUT for character in text):
-        message = "must not hold control characters other than tab and line breaks"
-        raise ValueError(message)
+    if _has_debris(text):
+        raise ValueError(_DEBRIS)
     return text
 
 
@@ -262,7 +270,21 @@ class FilterOver:
             InvalidInput: pydantic lets it pass, since it is no ValueError; thus each fault within
                 the filter keeps its own pointer.
         """
+        if faults := list(_debris_in(raw, pointer)):
+            raise InvalidInput(faults)
         return filters.parse(raw, self.fields, pointer)
+
+
+def _debris_in(tree: Any, pointer: str) -> Iterator[FieldError]:
+    if isinstance(tree, dict):
+        for name, member in tree.items():
+            yield from _debris_in(name, f"{pointer}/{strict_json.token(name)}")
+            yield from _debris_in(member, f"{pointer}/{strict_json.token(name)}")
+    elif isinstance(tree, list):
+        for index, item in enumerate(tree):
+            yield from _debris_in(item, f"{pointer}/{index}")
+    elif isinstance(tree, str) and _has_debris(tree):
+        yield FieldError(pointer, _DEBRIS)
 
 
 MEMORY_FILTER = FilterOver("MemoryFilter", MEMORY_FIELDS)
