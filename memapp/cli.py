@@ -80,3 +80,7 @@ def _columns(settings: Settings) -> Sequence[str]:
     rows += [(name, settings.shown(name), settings.source(name)) for name in settings]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return [f"{name:<{widths[0]}}  {shown:<{widths[1]}}  {source}" for name, shown, source in rows]
+
+
+if __name__ == "__main__":
+    main()

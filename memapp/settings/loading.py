@@ -20,6 +20,7 @@ from memapp.settings.declarations import (
 )
 from memapp.settings.dotenv_file import DotenvFile
 from memapp.settings.kinds import FilePath, Rejected
+from memapp.settings.rules import Given
 from memapp.settings.secret import SecretText
 from memapp.settings.toml_files import Layers
 from memapp.settings.values import DEFAULT_SOURCE, Settings, frozen
@@ -61,9 +62,10 @@ def load(
     values, sources, value_faults = _values(root, environment, layers)
     faults += value_faults
     is_production = environment == PRODUCTION
-    faults += rules.faults(values, is_production=is_production)
+    given = Given(values, sources)
+    faults += rules.faults(given, is_production=is_production)
     if is_production and (announced := workers.announced(environ, arguments)):
-        fault = rules.worker_fault(values, *announced)
+        fault = rules.worker_fault(given, *announced)
         faults += [fault] if fault else []
     if faults:
         raise ConfigurationError(*faults)
@@ -80,7 +82,8 @@ def refuse_workers(settings: Settings, number: int) -> None:
     Raises:
         ConfigurationError: the mode needs a single process and there are more.
     """
-    if settings.is_production and (fault := rules.worker_fault(settings, number, "the server")):
+    given = Given(settings, {name: settings.source(name) for name in settings})
+    if settings.is_production and (fault := rules.worker_fault(given, number, "the server")):
         raise ConfigurationError(fault)
 
 

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 
 from memapp.settings import load
 from tests.settings.loading import faults, only_fault
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_files_of_parent_folders_are_not_read(tmp_path: Path) -> None:
@@ -95,6 +98,32 @@ def test_a_file_as_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     assert "is not a folder" in only_fault(tmp_path / "file")
+
+
+def test_an_installed_package_needs_no_file_beside_its_modules(tmp_path: Path) -> None:
+    installed, empty = tmp_path / "site", tmp_path / "empty"
+    modules_only = shutil.ignore_patterns("*.toml", "*.json", "*.onnx", "__pycache__")
+    shutil.copytree(REPOSITORY / "memapp", installed / "memapp", ignore=modules_only)
+    empty.mkdir()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "memapp.cli", "config"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(installed),
+            "ENV_FOR_DYNACONF": "production",
+            "MEMAPP_AUTH": "off",
+        },
+        cwd=empty,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    rows = [line.split(maxsplit=2) for line in ran.stdout.splitlines()]
+    assert ran.stderr == ""
+    assert ["CHROMA_MODE", "http", "default in production"] in rows
+    assert ["CHROMA_DB_PATH", str(empty / "data/chroma_memory"), "default"] in rows
 
 
 def test_two_apps_in_one_process_share_nothing(tmp_path: Path) -> None:
@@ -210,7 +239,7 @@ def test_what_is_meant_for_another_dynaconf_changes_nothing(
 
     ran = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), **hostile},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), **hostile},
         cwd=other,
         capture_output=True,
         text=True,

@@ -19,9 +19,9 @@ def test_production_starts_with_a_key(tmp_path: Path) -> None:
 
 def test_production_without_keys_is_refused(tmp_path: Path) -> None:
     assert only_fault(tmp_path, PRODUCTION) == (
-        "API_KEYS: is required with AUTH = 'keys', production's default; make a key with "
-        "'memapp keys new --tenant NAME' and paste the line it prints, or write AUTH = \"off\" if "
-        "everyone may do everything"
+        "API_KEYS: is required with AUTH = 'keys' from default in production; make a key with "
+        "'memapp keys new --tenant NAME' and paste the line it prints, or write out "
+        'AUTH = "off" if everyone may do everything'
     )
 
 
@@ -53,7 +53,10 @@ def test_production_refuses_embedded_chroma_under_several_workers(
 ) -> None:
     fault = only_fault(tmp_path, PRODUCTION | KEYS | {"CHROMA_MODE": mode} | workers)
 
-    assert fault.startswith(f"CHROMA_MODE = '{mode}' in production with 4 workers ({source}): ")
+    assert fault.startswith(
+        f"CHROMA_MODE = '{mode}' from environment variable CHROMA_MODE, in production with "
+        f"4 workers ({source}): "
+    )
     assert fault.endswith("set CHROMA_MODE=http and run a Chroma server, or run one worker")
 
 
@@ -109,7 +112,8 @@ def test_development_leaves_the_number_of_workers_to_the_folders_lock(tmp_path: 
 def test_production_refuses_an_example_secret(tmp_path: Path, variable: str, example: str) -> None:
     fault = only_fault(tmp_path, PRODUCTION | KEYS | {variable: example})
 
-    assert fault.startswith(variable.removeprefix("MEMAPP_"))
+    name = variable.removeprefix("MEMAPP_")
+    assert fault.startswith(f"{name} from environment variable {variable}: ")
     assert "still holds an example" in fault
     assert example not in fault
 
@@ -147,7 +151,7 @@ def test_the_example_secrets_file_filled_in_as_it_is_is_refused_in_production(
 
     found = faults(tmp_path, PRODUCTION)
 
-    assert [fault.split(":")[0] for fault in found] == [
+    assert [fault.split(" ")[0] for fault in found] == [
         "CHROMA_AUTH_TOKEN",
         "CHROMA_API_KEY",
         "OPENAI_API_KEY",

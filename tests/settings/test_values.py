@@ -82,7 +82,7 @@ PORT = "must be a whole number from 1 to 65535"
         ("READERS", "[1]", "must be a list of short names"),
         ("READERS", "[text", "written as JSON or TOML"),
         ("LOG_LEVEL", "info", "did you mean 'INFO'?"),
-        ("CHUNK_OVERLAP", "1200", "must be less than CHUNK_CHARACTERS = 1200"),
+        ("CHUNK_OVERLAP", "1200", "must be less than CHUNK_CHARACTERS = 1200 from default"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_rule(
@@ -157,7 +157,7 @@ def test_a_kubernetes_service_link_is_named_as_such(tmp_path: Path, name: str) -
         ("READERS = [1]", "must be a list"),
         ("READERS = { a = 1 }", "must be a list"),
         ("CHROMA_HEADERS = ['a']", "must be a table"),
-        ("CHROMA_DB_PATH = ''", "is required with CHROMA_MODE = 'persistent'"),
+        ("CHROMA_DB_PATH = ''", "is required with CHROMA_MODE = 'persistent' from default"),
         ('CHROMA_DB_PATH = "a\\u0000b"', "without NUL characters"),
         ("FLASK = { CHROMA_PORT = 1 }", "a setting of memapp's own"),
         ("FLASK = { debug = true }", "upper-case names only"),
@@ -284,6 +284,6 @@ def test_a_token_that_cannot_travel_in_a_header_is_refused_in_http_mode(
 ) -> None:
     fault = only_fault(tmp_path, {"CHROMA_MODE": "http", "CHROMA_AUTH_TOKEN": token})
 
-    assert fault.startswith("CHROMA_AUTH_TOKEN: must")
+    assert fault.startswith("CHROMA_AUTH_TOKEN from environment variable CHROMA_AUTH_TOKEN: must")
     assert rule in fault
     assert token not in fault
