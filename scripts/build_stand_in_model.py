@@ -2,7 +2,7 @@
 
     build-venv/bin/python scripts/build_stand_in_model.py
 
-It gives each token fixed pseudo-random numbers, the sine of its id times 384 frequencies, so that
+It gives each token fixed pseudo-random numbers, the cosine of its id times 384 frequencies, so that
 texts with common words are near each other. Needs scripts/requirements-minilm.txt.
 """
 
@@ -22,7 +22,7 @@ def main() -> None:
             helper.make_node("Cast", ["input_ids"], ["numbers"], to=TensorProto.FLOAT),
             helper.make_node("Unsqueeze", ["numbers", "last"], ["column"]),
             helper.make_node("Mul", ["column", "frequencies"], ["angles"]),
-            helper.make_node("Sin", ["angles"], ["last_hidden_state"]),
+            helper.make_node("Cos", ["angles"], ["last_hidden_state"]),
         ],
         "stand-in",
         [

@@ -30,10 +30,10 @@ def rows(answer: Any, *, count: int, dimensions: int, source: str) -> NDArray[np
     if len(answer["data"]) != count or values.ndim != 2 or values.dtype.kind not in "fi":  # noqa: PLR2004
         message = f"{source} did not answer with one vector of numbers for each of {count} texts"
         raise EmbedderUnavailable(message)
-    if not values.shape[1] or (dimensions and values.shape[1] != dimensions):
+    if dimensions and values.shape[1] != dimensions:
         message = (
-            f"{source} gave vectors of {values.shape[1]} numbers where {dimensions or 'more'} are "
-            "expected; compare OPENAI_MODEL and OPENAI_DIMENSIONS with what it serves"
+            f"{source} gave vectors of {values.shape[1]} numbers where {dimensions} are expected; "
+            " compare OPENAI_MODEL and OPENAI_DIMENSIONS with what it serves"
         )
         raise EmbedderUnavailable(message)
     return values.astype(np.float64)
