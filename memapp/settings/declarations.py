@@ -343,6 +343,13 @@ DECLARED: tuple[Setting, ...] = (
         _RETRIEVAL,
     ),
     Setting(
+        "USER_CACHE_BYTES",
+        Whole(0, 16 * 2**30),
+        64 * 2**20,
+        "Memory each process may use for the memories of users asked for often; 0 turns it off.",
+        _RETRIEVAL,
+    ),
+    Setting(
         "SEARCH_POOL",
         Whole(10, 2000),
         200,

@@ -109,7 +109,8 @@ def _unknown_variable(name: str, place: str) -> str:
 
 
 def _misspelt_switch(name: str, place: str) -> Iterator[str]:
-    if not hasattr(default_settings, name) and _likeness(name, SWITCH) >= _CLEAR_SLIP:
+    is_near = get_close_matches(name, [SWITCH], cutoff=_CLEAR_SLIP)
+    if is_near and not hasattr(default_settings, name):
         yield f"{name} in {place}: did you mean {SWITCH}?"
 
 
@@ -127,13 +128,11 @@ def _is_foreign(name: str, value: str) -> bool:
 
 
 def _is_clear_slip(name: str) -> bool:
-    """Tell whether a name was meant to be ours.
-
-    CHROME_HOST is a stranger's, MEMAP_AUTH hardly.
-    """
-    prefix = BARE_PREFIX if name.startswith(BARE_PREFIX) else PREFIX
-    ours = (variable for variable in _VARIABLES if variable.startswith(prefix))
-    return any(_likeness(name, variable) >= _CLEAR_SLIP for variable in ours)
+    """Tell whether a name was meant to be ours: MEMAP_AUTH is, CHROME_HOST a stranger's."""
+    first_word = f"{name.split('_', maxsplit=1)[0]}_"
+    if first_word != BARE_PREFIX and _likeness(first_word, PREFIX) < _CLEAR_SLIP:
+        return False
+    return bool(get_close_matches(name, _VARIABLES, n=1, cutoff=_CLEAR_SLIP))
 
 
 def _likeness(one: str, other: str) -> float:

@@ -60,7 +60,9 @@ def test_the_other_faults_are_those_of_the_environment_that_was_meant(tmp_path: 
     assert any(fault.startswith("API_KEYS: is required") for fault in found)
 
 
-@pytest.mark.parametrize("name", ["ENV_FOR_DYNACOF", "ENV_FOR_DYNACONFIG", "ENV_FOR_DYNA_CONF"])
+@pytest.mark.parametrize(
+    "name", ["ENV_FOR_DYNACOF", "ENV_FOR_DYNACONFIG", "ENV_FOR_DYNA_CONF", "EVN_FOR_DAYNACONF"]
+)
 def test_a_misspelt_switch_is_refused(tmp_path: Path, name: str) -> None:
     assert only_fault(tmp_path, {name: "production"}) == (
         f"{name} in the environment: did you mean ENV_FOR_DYNACONF?"
