@@ -112,6 +112,7 @@ class _Rooms:
 
     def _make_memory_store(self) -> "ChromaMemories":
         from memapp.chroma.memories import ChromaMemories  # noqa: PLC0415 - imports chromadb
+        from memapp.chroma.user_cache import Budget  # noqa: PLC0415
 
         return ChromaMemories(
             self.chroma.get().memories,
@@ -119,6 +120,7 @@ class _Rooms:
             _now,
             shards=self._config["MEMORY_SHARDS"],
             claim_lifetime=timedelta(hours=self._config["IDEMPOTENCY_HOURS"]),
+            cache=Budget(self._config["USER_CACHE_BYTES"]),
         )
 
     def _make_memories(self) -> Memories:

@@ -3,12 +3,13 @@
 Whoever keeps a user's memories in its own process must learn of every change before it answers
 the next search, at the price of one read by id. So each process that writes to a shard takes one
 of its slots, `w.<slot>`, under a name of its own, and numbers its changes of each user without
-gaps: `c.<user>.<writer>.<n>`. A reader knows all slots, and for each writer the last change it has
-seen; it asks by id for the slots, for those last changes and for the ones that would follow:
+gaps: `c.<user>.<writer>.<n>`. A record `u.<user>` is there while anything is kept for a user. A
+reader knows all slots, and for each writer the last change it has seen; it asks by id for the
+slots, for `u.<user>`, for those last changes and for the ones that would follow:
 
 - a change that follows is there: it names the memories to read again;
-- the last one seen is gone, or is another (the user was forgotten, the log was trimmed): the
-  reader knows nothing any more and reads the user anew;
+- the user's record or the last change seen is gone, or is another (the user was forgotten, the
+  log was trimmed): the reader knows nothing any more and reads the user anew;
 - a writer it does not know holds a slot: it looks for that writer's first change;
 - a slot has changed hands: it reads the user anew, for the former holder's last changes may be
   lost to it.
@@ -24,7 +25,8 @@ import os
 import random
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -48,6 +50,9 @@ KEPT, TRIMMED = 8, 16
 
 GONE = "-"
 """Awaited when the memory is to be deleted."""
+
+Found = tuple[Mapping[str, Any], str]
+"""Metadata and text of a record."""
 
 _ATTEMPTS = 5
 _USERS_REMEMBERED = 20_000
@@ -89,6 +94,7 @@ class _Writer:
     numbers: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     trimmed: dict[str, int] = field(default_factory=dict)
+    announced: set[tuple[str, int]] = field(default_factory=set)
 
 
 class ChangeLog:
@@ -109,7 +115,7 @@ class ChangeLog:
         *,
         read: Sequence[str] = (),
         renew: bool = False,
-    ) -> dict[str, tuple[Mapping[str, Any], str]]:
+    ) -> dict[str, Found]:
         """Write records together with the changes they make, and read back.
 
         Args:
@@ -123,12 +129,58 @@ class ChangeLog:
             Metadata and text of those of `read` that are there, by id.
         """
         with self._lock:
-            for _ in range(_ATTEMPTS):
-                found = self._publish(shard, records, changes, read, renew=renew)
-                if found is not None:
-                    return found
+            return self._publish_valid(shard, records, changes, read, renew=renew)
+
+    def _publish_valid(
+        self,
+        shard: Collection,
+        records: Sequence[NewRecord],
+        changes: Sequence[Change],
+        read: Sequence[str],
+        *,
+        renew: bool,
+    ) -> dict[str, Found]:
+        for _ in range(_ATTEMPTS):
+            found = self._publish(shard, records, changes, read, renew=renew)
+            if found is not None:
+                return found
         message = f"too many processes write to {shard.name} at once"
         raise StoreBroken(message)
+
+    @contextmanager
+    def announced(
+        self,
+        shard: Collection,
+        change: Change,
+        *,
+        records: Sequence[NewRecord] = (),
+        read: Sequence[str] = (),
+    ) -> Iterator[dict[str, Found]]:
+        """Publish a change that is made, by further requests, inside the `with` block.
+
+        Until then its announcement stays in the log, so that whoever begins to read the user
+        meanwhile knows of it.
+        """
+        with self._lock:
+            found = self._publish_valid(shard, records, [change], read, renew=False)
+            writer = self._writer
+            mark = (change.user_id, 0)
+            if writer is not None:
+                mark = (change.user_id, writer.numbers[change.user_id])
+                writer.announced.add(mark)
+        try:
+            yield found
+        finally:
+            if writer is not None:
+                writer.announced.discard(mark)
+
+    def sweep(self, shard: Collection) -> None:
+        """Remove the changes of writers that hold no slot any more; nobody reads them."""
+        changes = shard.get(where={"kind": "change"}, include=("metadatas",))
+        # Read after the changes: a writer takes its slot before its first change.
+        writers = {fields["writer"] for fields in read_slots(shard).values()}
+        found = zip(changes.ids, changes.metadatas, strict=True)
+        shard.delete([one for one, fields in found if fields["writer"] not in writers])
 
     def _publish(
         self,
@@ -138,10 +190,11 @@ class ChangeLog:
         read: Sequence[str],
         *,
         renew: bool,
-    ) -> dict[str, tuple[Mapping[str, Any], str]] | None:
+    ) -> dict[str, Found] | None:
         writer = self._registered(shard)
         tokens = {change.user_id: new_token() for change in changes}
         log = [self._record(writer, change, tokens[change.user_id]) for change in changes]
+        log += [_user_record(user) for user in tokens if user not in writer.numbers]
         try:
             self._write(shard, [*records, *log], renew=renew)
             former = [
@@ -166,7 +219,7 @@ class ChangeLog:
     def _is_valid(
         self,
         writer: _Writer,
-        found: Mapping[str, tuple[Mapping[str, Any], str]],
+        found: Mapping[str, Found],
         users: Mapping[str, str],
     ) -> bool:
         if writer.slot not in found or found[writer.slot][0]["writer"] != writer.name:
@@ -207,7 +260,9 @@ class ChangeLog:
         return _direction(record.id, self._dimensions)
 
     def _trim(self, shard: Collection, writer: _Writer, user: str) -> None:
-        first, last = writer.trimmed.get(user, 0) + 1, writer.numbers[user] - KEPT
+        under_way = [number for whose, number in writer.announced if whose == user]
+        first = writer.trimmed.get(user, 0) + 1
+        last = min([writer.numbers[user] - KEPT, *(number - 1 for number in under_way)])
         if last - first + 1 >= TRIMMED:
             numbers = range(first, last + 1)
             shard.delete([layout.change_id(user, writer.name, number) for number in numbers])
@@ -239,6 +294,11 @@ class ChangeLog:
         raise StoreBroken(message)
 
 
+def _user_record(user_id: str) -> NewRecord:
+    fields: Fields = {"kind": "user", "owner": user_id, "token": new_token()}
+    return NewRecord(layout.user_record_id(user_id), fields)
+
+
 def slot_ids() -> list[str]:
     """Return the ids of all slots."""
     return [layout.slot_id(slot) for slot in range(SLOTS)]
@@ -254,7 +314,7 @@ def new_token() -> str:
     return secrets.token_hex(8)
 
 
-def _read(shard: Collection, ids: Sequence[str]) -> dict[str, tuple[Mapping[str, Any], str]]:
+def _read(shard: Collection, ids: Sequence[str]) -> dict[str, Found]:
     records = shard.get(ids=ids, include=("metadatas", "documents"))
     found = zip(records.metadatas, records.documents, strict=True)
     return dict(zip(records.ids, found, strict=True))

@@ -15,7 +15,8 @@ from memapp.chroma.connection import Connection
 from memapp.chroma.memory_claims import Claims
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
-from memapp.chroma.memory_views import EmptyView, StoredView
+from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
+from memapp.chroma.user_cache import Budget, ShardCache
 from memapp.ports import Clock, MemoryView
 from memapp.records import (
     Claim,
@@ -41,6 +42,7 @@ class ChromaMemories:
         *,
         shards: int,
         claim_lifetime: timedelta,
+        cache: Budget,
     ) -> None:
         """Keep memories through `connection`; nothing is opened yet.
 
@@ -51,13 +53,16 @@ class ChromaMemories:
             shards: Into how many collections a new tenant's memories are partitioned, 1 to 1,024;
                 a tenant that exists keeps its own number.
             claim_lifetime: For how long an idempotency key is remembered.
+            cache: How much of users' memories this process may keep.
         """
         self._shelves = MemoryShelves(connection, identity, shards)
         self._dimensions = identity.dimensions
         self._clock = clock
         self._claim_lifetime = claim_lifetime
+        self._cache = cache
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
+        self._caches: dict[str, ShardCache] = {}
 
     def add(
         self, tenant: str, drafts: Sequence[MemoryDraft], vectors: Vectors
@@ -108,7 +113,12 @@ class ChromaMemories:
     def view(self, tenant: str, scope: MemoryScope) -> MemoryView:
         """Return a way to read a scope; it holds all that was acknowledged before this call."""
         shard = self._shelves.find_shard_of_user(tenant, scope.user_id)
-        return EmptyView() if shard is None else StoredView(shard, scope)
+        if shard is None:
+            return EmptyView()
+        with self._lock:
+            cache = self._caches.setdefault(shard.name, ShardCache(self._cache))
+        snapshot = cache.snapshot(shard, scope.user_id)
+        return StoredView(shard, scope) if snapshot is None else KeptView(snapshot, scope)
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:
         """Remove everything kept for a user; with `dry_run` only count it."""

@@ -7,6 +7,7 @@ all that hangs on them, so that a search, and forgetting a user, touch one small
     v.<memory>.<n>       an old version of it
     a.<digest>           a text that a memory came by through a change
     s.<digest>           a speaker in a user's memories
+    u.<user>             a user of whom something is kept
     c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
     w.<slot>             a process that writes to this shard (see `change_log`)
 
@@ -107,7 +108,17 @@ def speaker_id(user_id: str, name: str) -> str:
 
 def change_id(user_id: str, writer: str, number: int) -> str:
     """Return the id of one of a writer's changes of a user's memories; numbers start at 1."""
-    return f"c.{_digest(user_id)[:24]}.{writer}.{number}"
+    return f"c.{user_digest(user_id)}.{writer}.{number}"
+
+
+def user_record_id(user_id: str) -> str:
+    """Return the id of the record that is there while something is kept for a user."""
+    return f"u.{user_digest(user_id)}"
+
+
+def user_digest(user_id: str) -> str:
+    """Return a user's name within ids of records."""
+    return _digest("user", user_id)[:24]
 
 
 def slot_id(slot: int) -> str:

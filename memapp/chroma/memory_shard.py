@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.change_log import GONE, Change, ChangeLog, NewRecord, new_token
+from memapp.chroma.change_log import GONE, Change, ChangeLog, Found, NewRecord, new_token
+from memapp.chroma.coalescing import Coalescer
 from memapp.chroma.collection import Collection
-from memapp.chroma.group_commit import GroupCommit
 from memapp.chroma.memory_records import (
     Fields,
     Making,
@@ -25,6 +25,8 @@ from memapp.records import ForgottenUser, Memory, MemoryDraft, StoredMemory, Vec
 GROUP_SIZE = 200
 """Records written together: enough to share the fsyncs, few enough that the embedded client, which
 holds the GIL while it writes, does not stall other requests."""
+
+MICROSECOND = timedelta(microseconds=1)
 
 TAKEOVER = timedelta(seconds=10)
 """After this time a change whose process died half-way may be overtaken."""
@@ -87,7 +89,7 @@ class MemoryShard:
         self._number = number
         self._clock = clock
         self.log = ChangeLog(clock, dimensions)
-        self._lane = GroupCommit(self._add_together, most=GROUP_SIZE)
+        self._lane = Coalescer(self._add_together, most=GROUP_SIZE)
 
     @property
     def collection(self) -> Collection:
@@ -113,16 +115,20 @@ class MemoryShard:
             return False
         token = new_token()
         digest = layout.text_digest(_draft(revised, is_timed=stored.fields["timed"]))
-        if not self._claim_version(stored, revised, digest, token):
-            return False
-        fields = encode(revised, making_of(stored.fields, digest=digest, token=token))
-        self.collection.update(
-            [revised.id],
-            vectors=None if vector is None else vector[None, :],
-            metadatas=[replacing(fields, stored.fields)],
-            # Given a text without a vector, Chroma would embed it itself.
-            documents=None if vector is None else [revised.text],
-        )
+        records = self._what_revising_leaves(stored, revised, digest, token)
+        change = Change(revised.user_id, (revised.id,), awaited=token)
+        claim = records[0].id
+        with self.log.announced(self.collection, change, records=records, read=[claim]) as found:
+            if not self._may_revise(records[0], found.get(claim)):
+                return False
+            fields = encode(revised, making_of(stored.fields, digest=digest, token=token))
+            self.collection.update(
+                [revised.id],
+                vectors=None if vector is None else vector[None, :],
+                metadatas=[replacing(fields, stored.fields)],
+                # Given a text without a vector, Chroma would embed it itself.
+                documents=None if vector is None else [revised.text],
+            )
         if revised.id in self.read([revised.id]):
             return True
         # Deleted meanwhile: what this change left behind must not outlive the memory.
@@ -141,8 +147,8 @@ class MemoryShard:
         if stored is None:
             return None
         change = Change(stored.memory.user_id, (memory_id,), awaited=GONE)
-        self.log.publish(self.collection, [], [change])
-        self.collection.delete([memory_id])
+        with self.log.announced(self.collection, change):
+            self.collection.delete([memory_id])
         if stored.memory.version > 1:
             self._delete_trail(stored.memory)
         return stored
@@ -159,7 +165,7 @@ class MemoryShard:
                 return ForgottenUser(len(memories), len(versions))
             # Memories first: a change under way then finds them gone and clears its own trail.
             # Changes last: while they are there, no reader takes the user for a new one.
-            ids.sort(key=lambda one: ("." in one, one.startswith("c.")))
+            ids.sort(key=lambda one: ("." in one, one.startswith(("c.", "u."))))
             self.collection.delete(ids)
 
     def sweep(self, now: datetime) -> int:
@@ -170,40 +176,37 @@ class MemoryShard:
         for one, fields, text in found:
             self._delete_trail(decode(one, fields, text))
         self.collection.delete(records.ids)
+        self.log.sweep(self.collection)
         return len(records.ids)
 
     def count(self) -> int:
         """Count the memories; expired ones may be among them."""
-        others = {"kind": {"$in": ["version", "alias", "speaker", "change", "writer"]}}
+        others = {"kind": {"$in": ["version", "alias", "speaker", "change", "user", "writer"]}}
         return self.collection.count() - len(self.collection.get(where=others).ids)
 
     def _all_of(self, user_id: str) -> list[str]:
         keys = ("scope", "owner", "change_of")
         return self.collection.get(where={"$or": [{key: user_id} for key in keys]}).ids
 
-    def _claim_version(
+    def _what_revising_leaves(
         self, stored: StoredMemoryRecord, revised: Memory, digest: str, token: str
-    ) -> bool:
-        """Write down the version that is about to be replaced, and that it is.
-
-        Of several processes that set out to replace it, the first one may.
-        """
-        now = self._clock()
+    ) -> list[NewRecord]:
+        """Return the old version, which is a claim to replace it, and what goes with it."""
         record = layout.version_id(revised.id, stored.memory.version)
-        fields = encode_version(stored.memory, token=token, claimed_at=stamp(now))
+        fields = encode_version(stored.memory, token=token, claimed_at=stamp(self._clock()))
         records = [NewRecord(record, fields, stored.memory.text)]
         if digest != stored.fields["digest"]:
             records.append(self._alias(digest, revised))
-        records += self._new_speakers([revised])
-        change = Change(revised.user_id, (revised.id,), awaited=token)
-        found = self.log.publish(self.collection, records, [change], read=[record])
-        holder = found[record][0] if record in found else fields
-        if holder["token"] == token:
+        return records + self._new_speakers([revised])
+
+    def _may_revise(self, claim: NewRecord, holder: Found | None) -> bool:
+        """Tell whether ours is the first claim to replace a version, or the first one is dead."""
+        if holder is None or holder[0]["token"] == claim.fields["token"]:
             return True
-        if holder["claimed_at"] > stamp(now - TAKEOVER):
+        if holder[0]["claimed_at"] > claim.fields["claimed_at"] - TAKEOVER // MICROSECOND:
             return False
-        taken = NewRecord(record, replacing(fields, holder), stored.memory.text)
-        self.log.publish(self.collection, [taken], [change], renew=True)
+        taken = NewRecord(claim.id, replacing(claim.fields, holder[0]), claim.text)
+        self.log.publish(self.collection, [taken], [], renew=True)
         return True
 
     def _alias(self, digest: str, revised: Memory) -> NewRecord:

@@ -1,12 +1,15 @@
-"""Read the memories of one scope straight from Chroma."""
+"""Read the memories of one scope: straight from Chroma, or from what this process keeps of it."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import column_of, decode
+from memapp.chroma.user_cache import Snapshot
 from memapp.chroma.where import narrow
 from memapp.filters import Filter
 from memapp.records import Memory, MemoryScope, NearMemory, Vector
@@ -86,6 +89,57 @@ class StoredView:
         if narrowed is not None:
             parts.append(narrowed)
         return parts[0] if len(parts) == 1 else {"$and": parts}
+
+
+class KeptView:
+    """One scope, read from a snapshot of its user; see `ports.MemoryView`."""
+
+    def __init__(self, snapshot: Snapshot, scope: MemoryScope) -> None:
+        """Read `scope` in a snapshot of its user's memories."""
+        self._snapshot = snapshot
+        self._vectors = snapshot.vectors
+        self._memories = snapshot.memories
+        if scope.agent_id is not None or scope.session_id is not None:
+            rows = [
+                row
+                for row, memory in enumerate(snapshot.memories)
+                if scope.agent_id in {None, memory.agent_id}
+                and scope.session_id in {None, memory.session_id}
+            ]
+            self._vectors = snapshot.vectors[rows] if rows else snapshot.vectors[:0]
+            self._memories = [snapshot.memories[row] for row in rows]
+
+    def scan(self, condition: Filter | None) -> list[Memory]:
+        """Return all memories of the scope, unordered, expired ones included."""
+        return self._memories
+
+    def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
+        """Return the `limit` nearest memories of the scope, nearest first."""
+        if not self._memories:
+            return []
+        cosines = self._vectors @ vector
+        if limit < len(cosines):
+            chosen = np.argpartition(-cosines, limit)[:limit]
+            chosen = chosen[np.argsort(-cosines[chosen], kind="stable")]
+        else:
+            chosen = np.argsort(-cosines, kind="stable")
+        return [NearMemory(self._memories[row], float(cosines[row])) for row in chosen]
+
+    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+        """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
+        wanted = [phrase.lower() for phrase in phrases]
+        found = []
+        for row, memory in enumerate(self._memories if wanted else ()):
+            text = memory.text.lower()
+            if any(phrase in text for phrase in wanted):
+                found.append(NearMemory(memory, float(self._vectors[row] @ vector)))
+                if len(found) == limit:
+                    break
+        return found
+
+    def known_speakers(self, names: Sequence[str]) -> set[str]:
+        """Return those of `names` (lower case) that are speakers of the user's memories."""
+        return set(names) & self._snapshot.speakers
 
 
 def one_of(phrases: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from memapp import filters
 from memapp.chroma.memories import ChromaMemories
+from memapp.chroma.user_cache import Budget
 from memapp.ports import MemoryStore
 from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
 from tests.fakes.memory_store import FakeMemories
@@ -52,7 +53,7 @@ def clock() -> SettableClock:
     return SettableClock()
 
 
-@pytest.fixture(params=["fake", "persistent", "http"])
+@pytest.fixture(params=["fake", "persistent", "http", "http, cached"])
 def store(
     request: pytest.FixtureRequest, clock: SettableClock, tmp_path: Path
 ) -> Iterator[MemoryStore]:
@@ -61,8 +62,12 @@ def store(
         yield FakeMemories(clock, claim_lifetime=lifetime)
         return
     connect = request.getfixturevalue("open_connection")
-    connection = connect(request.param, tmp_path)
-    yield ChromaMemories(connection, IDENTITY, clock, shards=4, claim_lifetime=lifetime)
+    mode, _, is_cached = request.param.partition(", ")
+    connection = connect(mode, tmp_path)
+    cache = Budget(10_000_000 if is_cached else 0, loads_at=1)
+    yield ChromaMemories(
+        connection, IDENTITY, clock, shards=4, claim_lifetime=lifetime, cache=cache
+    )
     for name in connection.names():
         connection.drop(name)
 

@@ -1,4 +1,4 @@
-"""Group commit: who waits is written together, answered alone, and never forgotten."""
+"""Coalesced calls: who waits is written together, answered alone, and never forgotten."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -6,7 +6,7 @@ from threading import Event, Lock
 
 import pytest
 
-from memapp.chroma.group_commit import GroupCommit
+from memapp.chroma.coalescing import Coalescer
 from memapp.errors import StoreBroken, StoreTimeout
 
 DEADLINE = 10.0
@@ -40,7 +40,7 @@ def names(items: list[int]) -> list[str]:
 
 
 def gathered(
-    lane: GroupCommit[int, str],
+    lane: Coalescer[int, str],
     gate: Gate,
     threads: ThreadPoolExecutor,
     submissions: list[list[int]],
@@ -57,7 +57,7 @@ def gathered(
 
 def test_what_gathers_during_a_write_goes_in_one_next_write() -> None:
     gate = Gate(names)
-    lane = GroupCommit(gate.write, most=100)
+    lane = Coalescer(gate.write, most=100)
     with ThreadPoolExecutor(20) as threads:
         futures = gathered(lane, gate, threads, [[n] for n in range(20)])
         answers = [future.result(DEADLINE) for future in futures]
@@ -68,7 +68,7 @@ def test_what_gathers_during_a_write_goes_in_one_next_write() -> None:
 
 def test_a_round_is_no_larger_than_allowed_unless_one_submission_is() -> None:
     gate = Gate(names)
-    lane = GroupCommit(gate.write, most=4)
+    lane = Coalescer(gate.write, most=4)
     with ThreadPoolExecutor(20) as threads:
         futures = gathered(lane, gate, threads, [[0], [1, 2], [3, 4], [5], [6, 7, 8, 9, 10, 11]])
         answers = [future.result(DEADLINE) for future in futures]
@@ -79,7 +79,7 @@ def test_a_round_is_no_larger_than_allowed_unless_one_submission_is() -> None:
 
 
 def test_an_idle_lane_writes_at_once() -> None:
-    lane = GroupCommit(names, most=100)
+    lane = Coalescer(names, most=100)
 
     assert [lane.submit([n]) for n in range(3)] == [["n0"], ["n1"], ["n2"]]
 
@@ -91,7 +91,7 @@ def test_one_bad_submission_does_not_spoil_the_others() -> None:
         return names(items)
 
     gate = Gate(picky)
-    lane = GroupCommit(gate.write, most=100)
+    lane = Coalescer(gate.write, most=100)
     with ThreadPoolExecutor(20) as threads:
         futures = gathered(lane, gate, threads, [[n] for n in range(10, 16)])
 
@@ -113,7 +113,7 @@ def test_a_failure_reaches_all_it_concerns_and_the_lane_goes_on() -> None:
         return names(items)
 
     gate = Gate(flaky)
-    lane = GroupCommit(gate.write, most=100)
+    lane = Coalescer(gate.write, most=100)
     with ThreadPoolExecutor(20) as threads:
         futures = gathered(lane, gate, threads, [[n] for n in range(8)])
         for future in futures:
@@ -125,7 +125,7 @@ def test_a_failure_reaches_all_it_concerns_and_the_lane_goes_on() -> None:
 
 
 def test_hundreds_of_submissions_from_many_threads_are_all_answered() -> None:
-    lane = GroupCommit(names, most=7)
+    lane = Coalescer(names, most=7)
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda n: lane.submit([n, -n]), range(500)))
 

@@ -1,8 +1,11 @@
-"""Group commit: writes that arrive while one is under way go together in the next.
+"""Calls that arrive while one is under way go together in the next.
 
-A single-record write to Chroma costs three fsyncs whatever its size, so n waiting writers are
-served by one call instead of n (DeWitt et al., "Implementation techniques for main memory database
-systems", SIGMOD 1984, section 5.2). There is no timer: an idle store writes at once.
+For writes this is group commit: a single-record write to Chroma costs three fsyncs whatever its
+size, so n waiting writers are served by one call instead of n (DeWitt et al., "Implementation
+techniques for main memory database systems", SIGMOD 1984, section 5.2). For reads by id it saves
+the cost of a request. There is no timer: whoever comes to an idle store calls at once. A call
+never begins before all whose items are in it have asked, so what was acknowledged before an
+answer was asked for is in the answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,34 +19,35 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-class GroupCommit(Generic[Item, Outcome]):
-    """Gather concurrent submissions and write them together; safe for many threads.
+class Coalescer(Generic[Item, Outcome]):
+    """Gather concurrent submissions and make one call of them; safe for many threads.
 
-    One submitting thread at a time leads: it writes what has gathered, itself included, and then
-    hands over to the longest waiting one. There is no thread of its own to start or to lose.
+    One submitting thread at a time leads: it makes the call for what has gathered, itself
+    included, and then hands over to the longest waiting one. There is no thread of its own to
+    start or to lose.
     """
 
-    def __init__(self, write: Callable[[list[Item]], list[Outcome]], *, most: int) -> None:
-        """Prepare to write through `write`.
+    def __init__(self, call: Callable[[list[Item]], list[Outcome]], *, most: int) -> None:
+        """Prepare to serve submissions through `call`.
 
         Args:
-            write: Stores items and returns one outcome per item, in the same order.
-            most: How many items are written together, unless one submission alone has more.
+            call: Takes items and returns one outcome per item, in the same order.
+            most: How many items go together, unless one submission alone has more.
         """
-        self._write = write
+        self._call = call
         self._most = most
         self._lock = Lock()
         self._waiting: list[_Submission[Item, Outcome]] = []
         self._is_led = False
 
     def submit(self, items: Sequence[Item]) -> list[Outcome]:
-        """Store items, perhaps together with those of other threads, and wait for it.
+        """Have items served, perhaps together with those of other threads.
 
         Returns:
             One outcome per item, in the same order.
 
         Raises:
-            MemappError: what `write` raised for these items.
+            MemappError: what `call` raised for these items.
         """
         mine: _Submission[Item, Outcome] = _Submission(items)
         with self._lock:
@@ -55,13 +59,13 @@ class GroupCommit(Generic[Item, Outcome]):
         try:
             # Whoever leads is the longest waiting one, so its own items are in this round.
             if not mine.outcomes.done():
-                self._write_round()
+                self._serve_round()
         finally:
             if leads or mine.is_promoted:
                 self._hand_over()
         return mine.outcomes.result()
 
-    def _write_round(self) -> None:
+    def _serve_round(self) -> None:
         with self._lock:
             together = [self._waiting.pop(0)]
             size = len(together[0].items)
@@ -69,31 +73,31 @@ class GroupCommit(Generic[Item, Outcome]):
                 size += len(self._waiting[0].items)
                 together.append(self._waiting.pop(0))
         try:
-            self._commit(together)
+            self._serve(together)
         except BaseException as error:
             # Whoever waits must be told, or it would wait for ever.
             for submission in together:
                 submission.fail(error)
             raise
 
-    def _commit(self, together: list["_Submission[Item, Outcome]"]) -> None:
+    def _serve(self, together: list["_Submission[Item, Outcome]"]) -> None:
         try:
-            outcomes = self._write([item for submission in together for item in submission.items])
+            outcomes = self._call([item for submission in together for item in submission.items])
         except StoreBroken:
             if len(together) == 1:
                 raise
             # One submission may have spoilt it for the others: each gets its own answer.
             for submission in together:
-                self._commit_alone(submission)
+                self._serve_alone(submission)
             return
         position = 0
         for submission in together:
             submission.succeed(outcomes[position : position + len(submission.items)])
             position += len(submission.items)
 
-    def _commit_alone(self, submission: "_Submission[Item, Outcome]") -> None:
+    def _serve_alone(self, submission: "_Submission[Item, Outcome]") -> None:
         try:
-            submission.succeed(self._write(list(submission.items)))
+            submission.succeed(self._call(list(submission.items)))
         except StoreBroken as error:
             submission.fail(error)
 

@@ -1,0 +1,395 @@
+"""Users' memories kept in this process, as long as they are what Chroma has.
+
+A search that is answered from here costs one read by id instead of a filtered query, and its answer
+is exact. `change_log` says how a reader knows what changed; this is the reader. Users that are too
+large, or are asked for too seldom, are read from Chroma as ever.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from memapp.chroma import memory_layout as layout
+from memapp.chroma.change_log import slot_ids
+from memapp.chroma.coalescing import Coalescer
+from memapp.chroma.collection import Collection, Records
+from memapp.chroma.memory_records import decode
+from memapp.records import Memory, Vectors
+
+LARGEST_SHARE = 4
+"""One user may take a fourth of the cache."""
+
+MOST_MEMORIES = 10_000
+"""Reading more from Chroma, vectors included, takes seconds."""
+
+MAX_AGE = 600.0
+"""Seconds; then a user is read anew, and changes announced but never made are forgotten."""
+
+AHEAD = 4
+"""How many changes of one writer are asked for at once."""
+
+_MEMORY_OVERHEAD = 2_500
+"""Bytes of one memory beside its text and vector, roughly; measured with `sys.getsizeof`."""
+
+_CHECKED_TOGETHER = 64
+_STRANGERS_COUNTED = 4_096
+_WHOLE = ("metadatas", "documents", "embeddings")
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A user's memories at one moment; never changed once made.
+
+    Attributes:
+        memories: All of them, expired ones included.
+        vectors: Shape (len(memories), dimensions), unit length, in the same order.
+        rows: Position of each memory by id.
+        tokens: Of each memory's latest write, by id.
+        speakers: Who speaks in them, in lower case.
+    """
+
+    memories: list[Memory]
+    vectors: Vectors
+    rows: Mapping[str, int]
+    tokens: Mapping[str, str]
+    speakers: frozenset[str]
+
+    @property
+    def size(self) -> int:
+        """Bytes it takes, roughly."""
+        texts = sum(len(memory.text) for memory in self.memories)
+        return 2 * texts + self.vectors.nbytes + _MEMORY_OVERHEAD * len(self.memories)
+
+
+@dataclass(slots=True)
+class _User:
+    """What is known of one user, and how far each writer's changes are part of it."""
+
+    user_id: str
+    birth: str
+    slots: dict[str, str]
+    seen: dict[str, tuple[int, str]]
+    awaited: dict[str, set[str]]
+    snapshot: Snapshot
+    loaded_at: float = field(default_factory=time.monotonic)
+
+    def ids_to_check(self) -> list[str]:
+        """Return what to ask for: who this is, what was seen last, what would follow."""
+        ids = [layout.user_record_id(self.user_id), *self.awaited]
+        for writer, (number, _) in self.seen.items():
+            first = max(number, 1)
+            numbers = range(first, number + AHEAD + 1)
+            ids += [layout.change_id(self.user_id, writer, n) for n in numbers]
+        return ids
+
+
+class _OutdatedError(Exception):
+    """What is known of a user cannot be brought up to date by its changes."""
+
+
+class ShardCache:
+    """The users of one shard that this process keeps; safe for many threads."""
+
+    def __init__(self, budget: "Budget") -> None:
+        """Keep users within a budget that all shards share."""
+        self._budget = budget
+        self._users: dict[str, _User] = {}
+        self._lanes: Coalescer[tuple[Collection, str], Snapshot | None] = Coalescer(
+            self._check_together, most=_CHECKED_TOGETHER
+        )
+
+    def snapshot(self, shard: Collection, user_id: str) -> Snapshot | None:
+        """Return a user's memories as they are now; None if they are not kept here.
+
+        Everything acknowledged before the call is in it.
+        """
+        key = (shard.name, user_id)
+        if user_id in self._users:
+            found = self._lanes.submit([(shard, user_id)])[0]
+            if found is not None:
+                self._budget.touch(key)
+                return found
+        elif not self._budget.is_wanted(key):
+            return None
+        return self._load(shard, user_id)
+
+    def drop(self, user_id: str) -> None:
+        """Keep a user no longer."""
+        self._users.pop(user_id, None)
+
+    def _load(self, shard: Collection, user_id: str) -> Snapshot | None:
+        self.drop(user_id)
+        if not self._budget.may_load((shard.name, user_id)):
+            return None
+        try:
+            user = _read_user(shard, user_id, self._budget.largest)
+        finally:
+            self._budget.has_loaded((shard.name, user_id))
+        if user is None:
+            return None
+        self._users[user_id] = user
+        self._budget.keep(self, (shard.name, user_id), user.snapshot.size)
+        return user.snapshot
+
+    def _check_together(self, wanted: list[tuple[Collection, str]]) -> list[Snapshot | None]:
+        shard = wanted[0][0]
+        users = {user_id: self._users.get(user_id) for _, user_id in wanted}
+        known = [user for user in users.values() if user is not None]
+        changed = self._follow(shard, known)
+        self._refresh(shard, changed)
+        return [
+            None if (user := self._users.get(user_id)) is None else user.snapshot
+            for _, user_id in wanted
+        ]
+
+    def _follow(self, shard: Collection, users: Sequence[_User]) -> dict[str, _User]:
+        """Read on in the log; return whom each memory that must be read again belongs to."""
+        changed: dict[str, _User] = {}
+        behind = list(users)
+        while behind:
+            ids = [one for user in behind for one in user.ids_to_check()]
+            records = shard.get(ids=[*slot_ids(), *dict.fromkeys(ids)], include=("metadatas",))
+            found = dict(zip(records.ids, records.metadatas, strict=True))
+            still_behind = []
+            for user in behind:
+                try:
+                    memories, is_behind = _follow_changes(user, found)
+                except _OutdatedError:
+                    self._users.pop(user.user_id, None)
+                    continue
+                changed |= dict.fromkeys(memories, user)
+                if is_behind:
+                    still_behind.append(user)
+            behind = still_behind
+        return changed
+
+    def _refresh(self, shard: Collection, changed: Mapping[str, _User]) -> None:
+        if not changed:
+            return
+        records = shard.get(ids=list(changed), include=_WHOLE)
+        users = {id(user): user for user in changed.values()}
+        for user in users.values():
+            mine = [one for one, whose in changed.items() if whose is user]
+            _replace(user, mine, records)
+            key = (shard.name, user.user_id)
+            if user.user_id in self._users:
+                self._budget.keep(self, key, user.snapshot.size)
+
+
+class Budget:
+    """How much this process keeps, and of whom; shared by the shards' caches."""
+
+    def __init__(self, capacity: int, *, loads_at: int = 3) -> None:
+        """Keep at most `capacity` bytes.
+
+        Args:
+            capacity: Bytes; 0 keeps nobody.
+            loads_at: At which search a user is read whole; the ones before go to Chroma.
+        """
+        self.largest = capacity // LARGEST_SHARE
+        self._capacity = capacity
+        self._loads_at = loads_at
+        self._lock = Lock()
+        self._kept: OrderedDict[tuple[str, str], tuple[ShardCache, int]] = OrderedDict()
+        self._used = 0
+        self._asked: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._loading: set[tuple[str, str]] = set()
+
+    def is_wanted(self, key: tuple[str, str]) -> bool:
+        """Count a search for a user who is not kept; tell whether it is time to keep them."""
+        if self._capacity == 0:
+            return False
+        with self._lock:
+            self._asked[key] = self._asked.get(key, 0) + 1
+            self._asked.move_to_end(key)
+            if len(self._asked) > _STRANGERS_COUNTED:
+                self._asked.popitem(last=False)
+            return self._asked[key] >= self._loads_at
+
+    def may_load(self, key: tuple[str, str]) -> bool:
+        """Tell whether nobody else is reading this user; then call `has_loaded` afterwards."""
+        with self._lock:
+            if key in self._loading:
+                return False
+            self._loading.add(key)
+            return True
+
+    def has_loaded(self, key: tuple[str, str]) -> None:
+        """End what `may_load` began; whoever was not worth keeping is counted anew."""
+        with self._lock:
+            self._loading.discard(key)
+            self._asked.pop(key, None)
+
+    def touch(self, key: tuple[str, str]) -> None:
+        """Note that a user was asked for."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+
+    def keep(self, cache: ShardCache, key: tuple[str, str], size: int) -> None:
+        """Account for a user, and drop those asked for longest ago if it gets too much."""
+        dropped: list[tuple[ShardCache, str]] = []
+        with self._lock:
+            _, before = self._kept.pop(key, (cache, 0))
+            self._kept[key] = (cache, size)
+            self._used += size - before
+            while self._used > self._capacity:
+                (_, user_id), (whose, bytes_freed) = self._kept.popitem(last=False)
+                self._used -= bytes_freed
+                dropped.append((whose, user_id))
+        for whose, user_id in dropped:
+            whose.drop(user_id)
+
+
+def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
+    """Read a user whole: first what is announced, then what is there."""
+    record = layout.user_record_id(user_id)
+    start = shard.get(ids=[*slot_ids(), record], include=("metadatas",))
+    found = dict(zip(start.ids, start.metadatas, strict=True))
+    if record not in found:
+        return None  # Nothing is kept for the user, or nothing that could be followed.
+    slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
+    changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
+    ids = shard.get(where={"scope": user_id}).ids
+    if len(ids) > MOST_MEMORIES:
+        return None
+    records = shard.get(where={"scope": user_id}, include=_WHOLE)
+    snapshot = _snapshot(records)
+    if snapshot.size > largest:
+        return None
+    seen = dict.fromkeys(slots.values(), (0, ""))
+    awaited: dict[str, set[str]] = {}
+    for change in changes:
+        writer, number = str(change["writer"]), int(change["number"])
+        if writer in seen and number > seen[writer][0]:
+            seen[writer] = (number, str(change["token"]))
+        _await(awaited, change)
+    user = _User(user_id, str(found[record]["token"]), slots, seen, awaited, snapshot)
+    _settle(user, {one: snapshot.tokens.get(one) for one in awaited})
+    return user
+
+
+def _follow_changes(user: _User, found: Mapping[str, Fields]) -> tuple[set[str], bool]:
+    """Read on in the log as far as it was found.
+
+    Returns:
+        The memories to read again, and whether there may be more changes.
+
+    Raises:
+        _OutdatedError: the user must be read anew.
+    """
+    record = found.get(layout.user_record_id(user.user_id))
+    if record is None or record["token"] != user.birth:
+        raise _OutdatedError
+    if time.monotonic() - user.loaded_at > MAX_AGE:
+        raise _OutdatedError
+    slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
+    if any(slots.get(slot) != writer for slot, writer in user.slots.items()):
+        raise _OutdatedError
+    changed = _awaited_changes(user, found)
+    is_behind = False
+    for writer in list(user.seen):
+        memories, has_more = _follow_writer(user, writer, found)
+        changed |= memories
+        is_behind |= has_more
+    for slot, writer in slots.items():
+        if slot not in user.slots:
+            user.slots[slot] = writer
+            user.seen[writer] = (0, "")
+            is_behind = True
+    return changed, is_behind
+
+
+def _follow_writer(user: _User, writer: str, found: Mapping[str, Fields]) -> tuple[set[str], bool]:
+    number, token = user.seen[writer]
+    if number:
+        last = found.get(layout.change_id(user.user_id, writer, number))
+        if last is None or last["token"] != token:
+            raise _OutdatedError
+    changed: set[str] = set()
+    for following in range(number + 1, number + AHEAD + 1):
+        change = found.get(layout.change_id(user.user_id, writer, following))
+        if change is None:
+            return changed, False
+        user.seen[writer] = (following, str(change["token"]))
+        changed.update(str(change["memories"]).split())
+        _await(user.awaited, change)
+    return changed, True
+
+
+def _awaited_changes(user: _User, found: Mapping[str, Fields]) -> set[str]:
+    """Return the memories among those to be watched that are not what is kept of them."""
+    changed = set()
+    for one in user.awaited:
+        fields = found.get(one)
+        now = None if fields is None else fields["token"]
+        if now != user.snapshot.tokens.get(one):
+            changed.add(one)
+    return changed
+
+
+def _await(awaited: dict[str, set[str]], change: Fields) -> None:
+    if "awaited" in change:
+        for one in str(change["memories"]).split():
+            awaited.setdefault(one, set()).add(str(change["awaited"]))
+
+
+def _settle(user: _User, tokens: Mapping[str, str | None]) -> None:
+    """Stop watching memories whose announced change has come; None means that it is gone."""
+    for one, token in tokens.items():
+        if token is None:
+            user.awaited.pop(one, None)
+        elif one in user.awaited:
+            user.awaited[one].discard(token)
+            if not user.awaited[one]:
+                del user.awaited[one]
+
+
+def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
+    """Make a new snapshot in which the memories `ids` are as they were just read."""
+    replaced = set(ids)
+    fresh = _snapshot(records, replaced)
+    old = user.snapshot
+    stays = [row for one, row in old.rows.items() if one not in replaced]
+    tokens = {one: token for one, token in old.tokens.items() if one not in replaced}
+    memories = [old.memories[row] for row in stays] + fresh.memories
+    parts = [old.vectors[stays], fresh.vectors]
+    filled = [part for part in parts if len(part)]
+    user.snapshot = Snapshot(
+        memories=memories,
+        vectors=np.concatenate(filled) if filled else fresh.vectors,
+        rows={memory.id: row for row, memory in enumerate(memories)},
+        tokens={one: t for one, t in old.tokens.items() if one not in set(ids)}
+        | dict(fresh.tokens),
+        speakers=old.speakers | fresh.speakers,
+    )
+    _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})
+
+
+def _snapshot(records: Records, chosen: set[str] | None = None) -> Snapshot:
+    """Make a snapshot of the memories among records, or of the `chosen` ones."""
+    rows = [
+        row
+        for row, (one, fields) in enumerate(zip(records.ids, records.metadatas, strict=True))
+        if "scope" in fields and (chosen is None or one in chosen)
+    ]
+    memories = [
+        decode(records.ids[row], records.metadatas[row], records.documents[row]) for row in rows
+    ]
+    vectors = np.empty((0, 0), dtype=np.float32)
+    if rows and records.vectors is not None:
+        vectors = records.vectors[rows]
+    return Snapshot(
+        memories=memories,
+        vectors=vectors,
+        rows={memory.id: row for row, memory in enumerate(memories)},
+        tokens={records.ids[row]: str(records.metadatas[row]["token"]) for row in rows},
+        speakers=frozenset(m.speaker.lower() for m in memories if m.speaker),
+    )
