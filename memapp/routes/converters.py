@@ -8,6 +8,7 @@ class AnythingConverter(PathConverter):
     """Any text: a document's id may look like a path or a URL, encoded (`%2F`) or not."""
 
     regex = ".+?"
+    part_isolating = False
 
 
 def init_app(app: Flask) -> None:

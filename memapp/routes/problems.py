@@ -128,9 +128,14 @@ def field_errors(errors: Sequence[FieldError]) -> list[dict[str, str]]:
     return [{"pointer": error.pointer, "detail": error.detail} for error in errors]
 
 
-def body_too_large(setting: str, limit: int) -> Problem:
-    """Return the problem of a body that is larger than a setting allows."""
-    detail = f"the body must have at most {limit} bytes ({setting})"
+def _too_large() -> Problem:
+    is_upload = request.mimetype == "multipart/form-data"
+    setting = "MAX_UPLOAD_BYTES" if is_upload else "MAX_BODY_BYTES"
+    most = getattr(limits(), setting)
+    if is_upload and request.content_length is not None and request.content_length <= most:
+        detail = f"the form must have at most {request.max_form_parts} parts"
+    else:
+        detail = f"the body must have at most {most} bytes ({setting})"
     return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", detail)
 
 
@@ -149,8 +154,7 @@ def _unavailable(error: MemappError) -> Problem:
 
 def _of_http(error: HTTPException) -> Problem:
     if isinstance(error, RequestEntityTooLarge):
-        setting = "MAX_UPLOAD_BYTES" if _is_upload() else "MAX_BODY_BYTES"
-        return body_too_large(setting, getattr(limits(), setting))
+        return _too_large()
     if isinstance(error, ClientDisconnected):
         detail = "the body ended before the number of bytes that Content-Length promises"
         return Problem(HTTPStatus.BAD_REQUEST, "incomplete_body", detail)
@@ -165,7 +169,3 @@ _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such path; /openapi.json lists all",
     HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method; Allow has those it takes",
 }
-
-
-def _is_upload() -> bool:
-    return request.mimetype == "multipart/form-data"
