@@ -366,8 +366,7 @@ def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
         memories=memories,
         vectors=np.concatenate(filled) if filled else fresh.vectors,
         rows={memory.id: row for row, memory in enumerate(memories)},
-        tokens={one: t for one, t in old.tokens.items() if one not in set(ids)}
-        | dict(fresh.tokens),
+        tokens=tokens | dict(fresh.tokens),
         speakers=old.speakers | fresh.speakers,
     )
     _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})

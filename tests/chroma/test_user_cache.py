@@ -1,0 +1,354 @@
+"""What a process keeps of a user is what Chroma has, whoever writes, whatever is interrupted.
+
+Several stores over connections of their own stand for several processes.
+"""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import numpy as np
+import pytest
+
+from memapp.backends import http
+from memapp.chroma import change_log, user_cache
+from memapp.chroma.collection import Collection
+from memapp.chroma.connection import Connection
+from memapp.chroma.memories import ChromaMemories
+from memapp.chroma.memory_views import KeptView
+from memapp.chroma.user_cache import Budget
+from memapp.chroma_config import ChromaConfig
+from memapp.errors import StoreTimeout
+from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
+from tests.chroma_server import ChromaServer
+
+IDENTITY = EmbedderIdentity("test", "axes", 8, "1")
+ANN = MemoryScope("ann")
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
+class Processes:
+    """Opens stores as if each were a process."""
+
+    def __init__(self, server: ChromaServer, database: str) -> None:
+        config = ChromaConfig(host=server.host, port=server.port, database=database)
+        self._connect = partial(http.connect, config)
+        self._opened: list[Connection] = []
+
+    def start(self, *, capacity: int = 10_000_000, loads_at: int = 1) -> ChromaMemories:
+        connection = Connection(self._connect, patience=ChromaConfig().patience)
+        self._opened.append(connection)
+        return ChromaMemories(
+            connection,
+            IDENTITY,
+            clock,
+            shards=2,
+            claim_lifetime=timedelta(hours=24),
+            cache=Budget(capacity, loads_at=loads_at),
+        )
+
+    def stop(self) -> None:
+        for connection in self._opened:
+            connection.close()
+
+
+@pytest.fixture
+def processes(chroma_server: ChromaServer, chroma_database: str) -> Iterator[Processes]:
+    opened = Processes(chroma_server, chroma_database)
+    yield opened
+    opened.stop()
+
+
+def vector(seed: int) -> Vector:
+    row = np.random.default_rng(seed).standard_normal(8)
+    return np.asarray(row / np.linalg.norm(row), dtype=np.float32)
+
+
+def add(store: ChromaMemories, text: str, user: str = "ann") -> Memory:
+    seed = sum(map(ord, text))
+    return store.add("acme", [MemoryDraft(user, text)], vector(seed)[np.newaxis, :])[0].memory
+
+
+def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
+    return {memory.text for memory in store.view("acme", MemoryScope(user)).scan(None)}
+
+
+def is_kept(store: ChromaMemories, user: str = "ann") -> bool:
+    return isinstance(store.view("acme", MemoryScope(user)), KeptView)
+
+
+def test_a_user_is_kept_from_the_third_search_on(processes: Processes) -> None:
+    store = processes.start(loads_at=3)
+    add(store, "tea")
+
+    assert [is_kept(store) for _ in range(4)] == [False, False, True, True]
+
+
+def test_a_user_of_whom_nothing_is_known_is_not_kept(processes: Processes) -> None:
+    store = processes.start()
+    add(store, "tea", user="bob")
+
+    assert not is_kept(store)
+    assert texts(store) == set()
+
+
+def test_every_process_sees_what_any_other_has_acknowledged(processes: Processes) -> None:
+    stores = [processes.start() for _ in range(3)]
+    for n in range(12):
+        add(stores[n % 3], f"fact {n}")
+        for store in stores:
+            assert texts(store) == {f"fact {m}" for m in range(n + 1)}
+    assert all(is_kept(store) for store in stores)
+
+
+def test_a_deleted_memory_is_gone_from_every_process(processes: Processes) -> None:
+    here, there = processes.start(), processes.start()
+    memory = add(here, "tea")
+    add(here, "coffee")
+    assert texts(there) == {"tea", "coffee"}
+
+    here.delete("acme", memory.id)
+
+    assert texts(there) == {"coffee"}
+    assert texts(here) == {"coffee"}
+
+
+def test_a_changed_memory_is_changed_in_every_process(processes: Processes) -> None:
+    here, there = processes.start(), processes.start()
+    memory = add(here, "tea")
+    assert texts(there) == {"tea"}
+
+    here.revise("acme", memory, replace(memory, text="coffee", version=2), vector(99))
+
+    assert texts(there) == {"coffee"}
+    near = there.view("acme", ANN).nearest(vector(99), 1, None)[0]
+    assert near.cosine == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_forgotten_user_is_forgotten_by_every_process(processes: Processes) -> None:
+    here, there, third = (processes.start() for _ in range(3))
+    add(here, "tea")
+    add(there, "coffee")
+    assert texts(there) == texts(third) == {"tea", "coffee"}
+
+    here.forget("acme", "ann", dry_run=False)
+
+    assert texts(there) == texts(third) == texts(here) == set()
+    add(there, "water")
+    assert texts(here) == texts(third) == {"water"}
+    add(here, "wine")
+    assert texts(there) == texts(third) == {"water", "wine"}
+
+
+def test_a_user_whose_writers_are_all_gone_is_forgotten_too(processes: Processes) -> None:
+    here, there, third = (processes.start() for _ in range(3))
+    add(here, "tea")
+    shard = here._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    shard.delete(list(change_log.read_slots(shard)))
+    assert texts(there) == {"tea"}
+    assert is_kept(there)
+
+    third.forget("acme", "ann", dry_run=False)
+
+    assert texts(there) == set()
+
+
+def test_an_announced_deletion_is_followed_until_it_is_made(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = processes.start(), processes.start()
+    memory = add(here, "tea")
+    assert texts(there) == {"tea"}
+    delete = Collection.delete
+
+    def interrupted(_self: object, _ids: object) -> None:
+        raise StoreTimeout
+
+    monkeypatch.setattr(Collection, "delete", interrupted)
+    with pytest.raises(StoreTimeout):
+        here.delete("acme", memory.id)
+    assert texts(there) == {"tea"}
+    assert texts(there) == {"tea"}
+
+    # The request that timed out reaches Chroma after all.
+    monkeypatch.setattr(Collection, "delete", delete)
+    shard = here._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    shard.delete([memory.id])
+
+    assert texts(there) == set()
+    assert is_kept(there)
+
+
+def test_who_begins_to_read_between_announcement_and_deletion_sees_the_deletion(
+    processes: Processes,
+) -> None:
+    here, there = processes.start(), processes.start()
+    memory = add(here, "tea")
+    shard = here._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    log = here._shard("acme", int(shard.name[-3:], 16)).log
+    change = change_log.Change("ann", (memory.id,), awaited=change_log.GONE)
+
+    with log.announced(shard, change):
+        for n in range(40):  # Enough to trim whatever may be trimmed.
+            add(here, f"fact {n}")
+        assert "tea" in texts(there)
+        shard.delete([memory.id])
+
+    assert texts(there) == {f"fact {n}" for n in range(40)}
+
+
+def test_a_write_of_unknown_outcome_leaves_no_gap(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "tea")
+    assert texts(there) == {"tea"}
+    write = Collection.add
+
+    def cut_off(self: Collection, *arguments: object) -> None:
+        write(self, *arguments)  # type: ignore[arg-type]
+        raise StoreTimeout
+
+    monkeypatch.setattr(Collection, "add", cut_off)
+    with pytest.raises(StoreTimeout):
+        add(here, "stored, but never acknowledged")
+    monkeypatch.setattr(Collection, "add", write)
+    add(here, "coffee")
+
+    assert texts(there) == {"tea", "stored, but never acknowledged", "coffee"}
+
+
+def test_more_writers_than_slots_are_slower_but_never_wrong(processes: Processes) -> None:
+    reader = processes.start()
+    writers = [processes.start() for _ in range(change_log.SLOTS + 4)]
+    expected = set()
+    for n in range(2):
+        for number, writer in enumerate(writers):
+            expected.add(f"fact {n} of {number}")
+            add(writer, f"fact {n} of {number}")
+            if number % 5 == 0:
+                assert texts(reader) == expected
+    assert texts(reader) == expected
+
+
+def test_a_reader_far_behind_reads_anew(processes: Processes) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "fact 0")
+    assert texts(there) == {"fact 0"}
+
+    for n in range(1, change_log.KEPT + change_log.TRIMMED + 10):
+        add(here, f"fact {n}")
+
+    assert len(texts(there)) == change_log.KEPT + change_log.TRIMMED + 10
+
+
+def test_a_sweep_removes_only_the_changes_of_writers_that_are_gone(processes: Processes) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "tea")
+    add(there, "coffee")
+    assert texts(there) == {"tea", "coffee"}
+    shard = here._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    before = set(shard.get(where={"kind": "change"}).ids)
+
+    here.sweep(clock())
+
+    assert set(shard.get(where={"kind": "change"}).ids) == before
+    slots = change_log.read_slots(shard)
+    shard.delete([min(slots)])
+    here.sweep(clock())
+    assert len(shard.get(where={"kind": "change"}).ids) == 1
+
+
+def test_the_cache_keeps_to_its_budget_and_drops_who_was_not_asked_for(
+    processes: Processes,
+) -> None:
+    size = user_cache._MEMORY_OVERHEAD
+    store = processes.start(capacity=20 * size)
+    for user in ("a", "b", "c", "d", "e", "f", "g"):
+        for n in range(4):
+            add(store, f"fact {n}", user=user)
+    for user in ("a", "b", "c", "d"):
+        assert is_kept(store, user)
+
+    assert is_kept(store, "a")
+    assert is_kept(store, "e")
+
+    cached = {user for cache in store._caches.values() for user in cache._users}
+    assert "a" in cached
+    assert "b" not in cached
+    assert store._cache._used <= 20 * size
+
+
+def test_a_user_too_large_for_the_budget_is_read_from_chroma(processes: Processes) -> None:
+    store = processes.start(capacity=user_cache._MEMORY_OVERHEAD * 8)
+    for n in range(3):
+        add(store, f"fact {n}")
+
+    assert not is_kept(store)
+    assert len(texts(store)) == 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_processes_do_in_turn_all_see_the_same(processes: Processes, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311
+    stores = [processes.start() for _ in range(3)]
+    truth: dict[str, dict[str, Memory]] = {"ann": {}, "bob": {}}
+    for step in range(60):
+        store = dice.choice(stores)
+        user = dice.choice(["ann", "bob"])
+        mine = truth[user]
+        action = dice.choice(["add", "add", "add", "revise", "delete", "forget", "restart", "look"])
+        if action == "add":
+            memory = add(store, f"fact {dice.randrange(20)}", user=user)
+            mine[memory.id] = memory
+        elif action == "revise" and mine:
+            old = dice.choice(list(mine.values()))
+            new = replace(old, text=f"changed {step}", version=old.version + 1)
+            assert store.revise("acme", old, new, vector(step))
+            mine[new.id] = new
+        elif action == "delete" and mine:
+            assert store.delete("acme", mine.pop(dice.choice(list(mine))).id)
+        elif action == "forget" and dice.random() < 0.3:
+            assert store.forget("acme", user, dry_run=False).memories == len(mine)
+            mine.clear()
+        elif action == "restart":
+            stores[dice.randrange(3)] = processes.start()
+        for reader in dice.sample(stores, 2):
+            for whose, memories in truth.items():
+                seen = reader.view("acme", MemoryScope(whose)).scan(None)
+                assert {m.id: (m.text, m.version) for m in seen} == {
+                    one: (m.text, m.version) for one, m in memories.items()
+                }
+
+
+def test_writers_and_readers_at_once_lose_nothing_and_see_no_ghost(processes: Processes) -> None:
+    stores = [processes.start() for _ in range(3)]
+
+    def work(number: int) -> list[str]:
+        store, faults = stores[number % 3], []
+        for n in range(12):
+            memory = add(store, f"{number} says {n}")
+            others = [s for s in stores if s is not store]
+            if any(memory.text not in texts(other) for other in others):
+                faults.append(f"lost {memory.text}")
+            if n % 3 == 0:
+                store.delete("acme", memory.id)
+                if any(memory.text in texts(other) for other in others):
+                    faults.append(f"ghost {memory.text}")
+        return faults
+
+    with ThreadPoolExecutor(6) as threads:
+        assert [fault for faults in threads.map(work, range(6)) for fault in faults] == []
+
+    expected = {f"{number} says {n}" for number in range(6) for n in range(12) if n % 3}
+    assert all(texts(store) == expected for store in stores)
