@@ -26,7 +26,7 @@ from memapp.routes.fields import (
     without_default,
 )
 from memapp.routes.multipart import UPLOAD, form_values
-from memapp.routes.parsing import Body, Path, Query, json_body
+from memapp.routes.parsing import Body, Path, Query, examples, json_body
 from memapp.routes.query_values import Cursor, PageSize
 from memapp.services.documents import DEFAULT_COLLECTION, Ingest, Retrieval
 
@@ -65,16 +65,12 @@ class DocumentFields(Body):
 class NewDocument(DocumentFields):
     """A document to be ingested, as text."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": "handbook.md",
-                    "text": "# Leave\n\nEverybody has thirty days of leave a year.",
-                    "format": "markdown",
-                    "metadata": {"team": "people"},
-                }
-            ]
+    model_config = examples(
+        {
+            "id": "handbook.md",
+            "text": "# Leave\n\nEverybody has thirty days of leave a year.",
+            "format": "markdown",
+            "metadata": {"team": "people"},
         }
     )
 
@@ -139,13 +135,10 @@ def _json_field(text: str, pointer: str) -> Any:
     return tree
 
 
-class Question(Body):
+class RetrievalQuestion(Body):
     """A question to some collections."""
 
-    model_config = ConfigDict(
-        title="RetrievalQuestion",
-        json_schema_extra={"examples": [{"query": "How many days of leave do I have?"}]},
-    )
+    model_config = examples({"query": "How many days of leave do I have?", "limit": 3})
 
     query: QueryText = Field(description="The question.")
     collection: CollectionName = Field(
@@ -194,13 +187,13 @@ class Question(Body):
 class DocumentPath(Path):
     """Which document."""
 
-    document_id: DocumentIdentifier
+    document_id: DocumentIdentifier = Field(description="The document's id, percent-encoded.")
 
 
 class CollectionPath(Path):
     """Which collection."""
 
-    name: CollectionName
+    name: CollectionName = Field(description="The collection's name.")
 
 
 class InCollection(Query):
@@ -212,5 +205,5 @@ class InCollection(Query):
 class ListedDocuments(InCollection):
     """Which documents to list."""
 
-    limit: PageSize = 50
+    limit: PageSize = Field(50, description="How many a page has.")
     cursor: Cursor | None = Field(None, description="next_cursor of the page before.")

@@ -24,7 +24,7 @@ from memapp.routes.fields import (
     QueryText,
     without_default,
 )
-from memapp.routes.parsing import Body, Header, Path, Query
+from memapp.routes.parsing import Body, Header, Path, Query, examples
 from memapp.routes.query_values import Cursor, FilterText, PageSize, Truth
 from memapp.services.memories import UNSET, MemoryChanges, MemorySearch
 
@@ -39,10 +39,19 @@ def _in_the_future(moment: datetime | None) -> datetime | None:
 class NewMemory(Body):
     """A memory to be stored."""
 
-    user_id: Identifier = Field(description="Whose memory it is: a person, an agent, a team.")
-    text: MemoryText = Field(
-        description="What is remembered.", examples=["I am allergic to peanuts."]
+    model_config = examples(
+        {
+            "user_id": "ann",
+            "text": "I am allergic to peanuts.",
+            "speaker": "Ann",
+            "occurred_at": "2026-01-31T12:00:00Z",
+            "session_id": "chat-17",
+            "metadata": {"topic": "food"},
+        }
     )
+
+    user_id: Identifier = Field(description="Whose memory it is: a person, an agent, a team.")
+    text: MemoryText = Field(description="What is remembered.")
     speaker: Identifier | None = Field(None, description="Who said it.")
     occurred_at: Moment | None = Field(
         None, description="When it was said or happened; by default, when it is stored."
@@ -90,6 +99,15 @@ class NewMemory(Body):
 class MemoryBatch(Body):
     """Memories to be stored together; each is validated by itself."""
 
+    model_config = examples(
+        {
+            "memories": [
+                {"user_id": "ann", "text": "I moved to Oslo in May."},
+                {"user_id": "ann", "text": "My cat is called Miso.", "ttl_seconds": 86400},
+            ]
+        }
+    )
+
     memories: Annotated[
         list[Annotated[Any, WithJsonSchema({"x-component": "NewMemory"})]],
         Field(min_length=1),
@@ -119,6 +137,8 @@ def _draft(item: Any, pointer: str) -> MemoryDraft | InvalidInput:
 class ChangedMemory(Body):
     """What to change of a memory; what is left out stays as it is."""
 
+    model_config = examples({"text": "I am allergic to peanuts and walnuts."})
+
     text: MemoryText = Field("", description="The new text.", json_schema_extra=without_default)
     metadata: MetadataFields = Field(
         {}, description="Replaces all of the keys there are.", json_schema_extra=without_default
@@ -147,8 +167,17 @@ class ChangedMemory(Body):
 class Search(Body):
     """A question to a user's memories."""
 
+    model_config = examples(
+        {
+            "user_id": "ann",
+            "query": "What must Ann not eat?",
+            "limit": 5,
+            "filter": {"metadata.topic": "food"},
+        }
+    )
+
     user_id: Identifier = Field(description="Whose memories may answer.")
-    query: QueryText = Field(description="The question.", examples=["What must I not eat?"])
+    query: QueryText = Field(description="The question.")
     limit: Annotated[int, Field(ge=1, le=MAX_RESULTS)] = Field(
         10, description="How many results at most."
     )
@@ -183,7 +212,7 @@ class Search(Body):
 class MemoryPath(Path):
     """Which memory."""
 
-    memory_id: Identifier
+    memory_id: Identifier = Field(description="The memory's id.")
 
 
 class IdempotencyHeader(Header):
@@ -199,13 +228,13 @@ class IdempotencyHeader(Header):
 class ListedMemories(Query):
     """Which memories to list."""
 
-    user_id: Identifier
-    agent_id: Identifier | None = None
-    session_id: Identifier | None = None
+    user_id: Identifier = Field(description="Whose memories.")
+    agent_id: Identifier | None = Field(None, description="Only memories of this agent.")
+    session_id: Identifier | None = Field(None, description="Only those of this conversation.")
     filter: Annotated[Filter, FilterText(MEMORY_FILTER)] | None = Field(
         None, description="What they must satisfy, as JSON."
     )
-    limit: PageSize = 50
+    limit: PageSize = Field(50, description="How many a page has.")
     cursor: Cursor | None = Field(None, description="next_cursor of the page before.")
 
     @property
@@ -217,5 +246,5 @@ class ListedMemories(Query):
 class ForgottenMemories(Query):
     """Whom to forget."""
 
-    user_id: Identifier
+    user_id: Identifier = Field(description="Whom.")
     dry_run: Truth = Field(default=False, description="Only count.")

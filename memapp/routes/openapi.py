@@ -135,7 +135,7 @@ def _parameter(parts: dict[str, type[Part]], name: str) -> Schema:
     for part in parts.values():
         schema = part.model_json_schema(ref_template=_REFERENCE)["properties"].get(name)
         if schema is not None:
-            description = schema.pop("description", name)
+            description = schema.pop("description")
             # Left out is how a parameter is null.
             options = [s for s in schema.pop("anyOf", []) if s.get("type") != "null"]
             kept = {k: v for k, v in schema.items() if k != "title" and v is not None}

@@ -145,6 +145,11 @@ _DECLARED = "memapp_parts"
 View = TypeVar("View", bound=Callable[..., Response])
 
 
+def examples(*bodies: dict[str, Any]) -> ConfigDict:
+    """Return the configuration of a body's model that shows these in the document."""
+    return ConfigDict(json_schema_extra={"examples": list(bodies)})
+
+
 def checked(view: View) -> View:
     """Give a view its parts of the request, validated, before it runs.
 

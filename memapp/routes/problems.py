@@ -5,6 +5,7 @@ trace, a secret, or anything of another tenant; what a 5xx is about stands in th
 """
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -162,7 +163,7 @@ def _of_http(error: HTTPException) -> Problem:
     kept = {"Allow", "Retry-After", "WWW-Authenticate"}
     headers = {name: value for name, value in error.get_headers() if name in kept}
     detail = _DETAILS.get(status, error.description or status.phrase)
-    return Problem(status, status.phrase.lower().replace(" ", "_"), detail, headers=headers)
+    return Problem(status, re.sub("[^a-z]+", "_", status.phrase.lower()), detail, headers=headers)
 
 
 _DETAILS = {

@@ -15,7 +15,7 @@ from memapp.routes.document_requests import (
     DocumentPath,
     InCollection,
     ListedDocuments,
-    Question,
+    RetrievalQuestion,
 )
 from memapp.routes.document_shapes import (
     ChunksShape,
@@ -145,6 +145,6 @@ def drop_collection(path: CollectionPath) -> Response:
 @rag.post("/retrieve", responses={200: RetrievedShape, **NOT_FOUND})
 @needs("rag:read")
 @checked
-def retrieve(body: Question) -> Response:
+def retrieve(body: RetrievalQuestion) -> Response:
     """Find passages that answer a question, best first."""
     return answer(retrieved_members(wiring.documents().retrieve(tenant(), body.retrieval())))
