@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from generated_text import generated
+from scripts.generated_text import generated
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -1,21 +1,19 @@
 """The documents say what the code does."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+from scripts.generated_text import generated
 
-from generated_text import generated  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("path", generated(ROOT), ids=lambda path: path.name)
 def test_a_document_holds_what_follows_from_the_code(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generated(ROOT)[path], (
-        "run: python scripts/write_documents.py"
+        "run: python -m scripts.write_documents"
     )
 
 
