@@ -43,10 +43,7 @@ def read(raw: bytes) -> Any:
     try:
         tree = _DECODER.decode(_text(raw))
     except json.JSONDecodeError as error:
-        end = error.pos >= len(error.doc.rstrip())
-        where = "it ends too early" if end else f"line {error.lineno}, column {error.colno}"
-        message = f"the body is not valid JSON: {where}"
-        raise MalformedJson(message) from error
+        raise MalformedJson(f"the body is not valid JSON: {_place(error)}") from error
     except RecursionError as error:
         raise MalformedJson(_TOO_DEEP) from error
     _refuse_depth(tree)
@@ -78,6 +75,12 @@ def _text(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         message = f"the body is not UTF-8 (byte {error.start})"
         raise MalformedJson(message) from error
+
+
+def _place(error: json.JSONDecodeError) -> str:
+    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated string"):
+        return "it ends too early"
+    return f"line {error.lineno}, column {error.colno}"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
