@@ -43,7 +43,8 @@ def read(raw: bytes) -> Any:
     try:
         tree = _DECODER.decode(_text(raw))
     except json.JSONDecodeError as error:
-        raise MalformedJson(f"the body is not valid JSON: {_place(error)}") from error
+        message = f"the body is not valid JSON: {_place(error)}"
+        raise MalformedJson(message) from error
     except RecursionError as error:
         raise MalformedJson(_TOO_DEEP) from error
     _refuse_depth(tree)
