@@ -1,16 +1,17 @@
-"""The command `memapp`: look at the configuration, make API keys.
+"""The command `memapp`: look at the configuration, make API keys, look after the store.
 
 A further command is one more function under `main`. Chroma and onnxruntime take seconds to import,
 so whoever needs them imports them inside the command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from memapp import keys
-from memapp.errors import ConfigurationError
+from memapp.errors import ConfigurationError, MemappError
 from memapp.settings import Settings, load, markdown_table
 
 _root = click.option(
@@ -73,6 +74,49 @@ def new(*, tenant: str, scopes: str) -> None:
     click.echo(f"{key}\n")
     click.echo("Entry for the list API_KEYS in .secrets.toml, or for MEMAPP_API_KEYS:")
     click.echo(f'"{entry}"')
+
+
+@main.command()
+@_root
+def sweep(*, root: Path) -> None:
+    """Remove what has expired and what dead ingests left behind.
+
+    Nothing of it is ever found, swept or not; this gives the space back. Run it daily. In
+    persistent mode, stop the app first: the folder belongs to one process.
+    """
+    from memapp import wiring  # noqa: PLC0415 - see above
+
+    with _app(root):
+        click.echo(f"removed {wiring.sweep()} records")
+
+
+@main.command()
+@_root
+def reembed(*, root: Path) -> None:
+    """Compute all vectors anew, after the embedder was changed; stop the app first.
+
+    Texts are kept, so nothing is lost. A run that is cut off is finished by the next one.
+    """
+    from memapp import wiring  # noqa: PLC0415 - see above
+
+    with _app(root):
+        done = 0
+        for step in wiring.reembed():
+            done += step.is_last
+            click.echo(f"{step.collection}: {step.done} of {step.total}")
+        click.echo(f"{done} collections now hold vectors of the configured embedder")
+
+
+@contextmanager
+def _app(root: Path) -> Iterator[None]:
+    """Run the body in the context of the app in a folder, as its requests do."""
+    from memapp.app import create_app  # noqa: PLC0415 - see above
+
+    try:
+        with create_app(root).app_context():
+            yield
+    except MemappError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _columns(settings: Settings) -> Sequence[str]:

@@ -4,7 +4,7 @@ This room alone knows both the services and what they stand on. Built-ins are na
 name plug-ins: by 'module:attribute', imported when a setting asks for them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,7 @@ from memapp import plugins
 from memapp.embedders.caching import with_query_cache
 from memapp.embedders.per_process import PerProcess
 from memapp.ports import Embedder, Reader
+from memapp.ranking import memory_embedding_text
 from memapp.services.documents import Documents
 from memapp.services.memories import Memories
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from memapp.chroma.extension import ChromaExtension, Connect
     from memapp.chroma.health import ChromaHealth
     from memapp.chroma.memories import ChromaMemories
+    from memapp.chroma.reembedding import Reembedded
 
 BACKENDS: Mapping[str, str] = {
     "persistent": "memapp.backends.persistent:connect",
@@ -78,13 +80,29 @@ def counts(tenant: str) -> dict[str, int]:
     return {"memories": memories, **rooms.document_store.get().count(tenant)}
 
 
+def sweep() -> int:
+    """Remove what has expired and what dead ingests left, of all tenants; count the records."""
+    rooms = _rooms()
+    return rooms.memory_store.get().sweep(_now()) + rooms.document_store.get().sweep(_now())
+
+
+def reembed() -> "Iterator[Reembedded]":
+    """Compute all vectors anew that another embedder made; yield how far it is."""
+    from memapp.chroma.reembedding import reembed as rebuild  # noqa: PLC0415 - imports chromadb
+
+    rooms = _rooms()
+    chroma = rooms.chroma.get()
+    for connection in dict.fromkeys((chroma.memories, chroma.documents)):
+        yield from rebuild(connection, rooms.embedder, _embedding_text)
+
+
 class _Rooms:
     """The objects of one app. Chroma's library, slow to import, is left until a call needs it."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._config: Mapping[str, Any] = app.config
-        self._embedder = self._make_embedder()
+        self.embedder = self._make_embedder()
         self._readers = [_reader(name) for name in self._config["READERS"]]
         mode = self._config["CHROMA_MODE"]
         if mode not in BACKENDS:
@@ -116,7 +134,7 @@ class _Rooms:
 
         return ChromaMemories(
             self.chroma.get().memories,
-            self._embedder.identity,
+            self.embedder.identity,
             _now,
             shards=self._config["MEMORY_SHARDS"],
             claim_lifetime=timedelta(hours=self._config["IDEMPOTENCY_HOURS"]),
@@ -125,17 +143,17 @@ class _Rooms:
 
     def _make_memories(self) -> Memories:
         store = self.memory_store.get()
-        return Memories(store, self._embedder, _now, pool=self._config["SEARCH_POOL"])
+        return Memories(store, self.embedder, _now, pool=self._config["SEARCH_POOL"])
 
     def _make_document_store(self) -> "ChromaDocuments":
         from memapp.chroma.documents import ChromaDocuments  # noqa: PLC0415 - imports chromadb
 
-        return ChromaDocuments(self.chroma.get().documents, self._embedder.identity, _now)
+        return ChromaDocuments(self.chroma.get().documents, self.embedder.identity, _now)
 
     def _make_documents(self) -> Documents:
         return Documents(
             self.document_store.get(),
-            self._embedder,
+            self.embedder,
             self._readers,
             _now,
             chunk_characters=self._config["CHUNK_CHARACTERS"],
@@ -160,6 +178,15 @@ def _rooms() -> _Rooms:
 def _reader(name: str) -> Reader:
     create = plugins.resolve("READERS", name, READERS)
     return cast("Callable[[], Reader]", create)()
+
+
+def _embedding_text(collection: str, fields: Mapping[str, Any], text: str) -> str:
+    """Word a stored record for the embedder, as the service did that stored it."""
+    from memapp.chroma.document_records import embedded_text  # noqa: PLC0415 - imports chromadb
+
+    if collection.startswith("doc."):
+        return embedded_text(fields, text)
+    return memory_embedding_text(text)
 
 
 def _now() -> datetime:

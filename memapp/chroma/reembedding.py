@@ -31,6 +31,11 @@ class Reembedded:
     done: int
     total: int
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the collection is complete."""
+        return self.done == self.total
+
 
 def reembed(connection: Connection, embedder: Embedder, wording: Wording) -> Iterator[Reembedded]:
     """Rebuild every collection that was written with another embedder.
@@ -70,12 +75,13 @@ def _rebuild(
     metadata = {**old.metadata, **identity_metadata(embedder.identity)}
     new = connection.ensure(PREFIX + old.name, metadata)
     ids = old.get().ids
-    yield Reembedded(old.name, 0, len(ids))
     for start in range(0, len(ids), BATCH):
+        if start:
+            yield Reembedded(old.name, start, len(ids))
         _copy(old, new, ids[start : start + BATCH], embedder, wording)
-        yield Reembedded(old.name, min(start + BATCH, len(ids)), len(ids))
     connection.drop(old.name)
     connection.rename(new.name, old.name)
+    yield Reembedded(old.name, len(ids), len(ids))
 
 
 def _copy(
