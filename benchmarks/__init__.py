@@ -1,0 +1,1 @@
+"""What memapp is measured with; not part of the installed package."""
