@@ -1,0 +1,142 @@
+"""A new revision of a document while it is being written; `ports.Revision` says what it promises.
+
+The chunks come first, under ids of their own; writing the head makes them current; what was current
+before is removed last. So a process may die at any point.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+
+from memapp.chroma.document_layout import ChunkId, document_key, new_attempt
+from memapp.chroma.document_records import Head, encode_chunk
+from memapp.chroma.document_shelf import RECENT, Shelf
+from memapp.chroma.faults import CollectionGone
+from memapp.errors import Conflict, StoreUnavailable
+from memapp.ports import Clock
+from memapp.records import Chunk, Document, Vectors
+
+ATOMIC_CHUNKS = 16
+"""So many chunks, whatever their size, are one write to Chroma and become visible at once."""
+
+
+class ChromaRevision:
+    """A revision that nobody sees before it is committed; used by one thread."""
+
+    def __init__(
+        self, shelf: Shelf, document: Document, text: str, clock: Clock, *, grace: timedelta
+    ) -> None:
+        """Begin to write.
+
+        Args:
+            shelf: Where.
+            document: What; `revision`, `chunks` and `created_at` are found out.
+            text: The whole text.
+            clock: Tells the time.
+            grace: A revision that was not written to for so long may be swept away.
+        """
+        self._shelf = shelf
+        self._document = document
+        self._text = text
+        self._clock = clock
+        self._grace = grace
+        self._key = document_key(document.id)
+        before = shelf.head(self._key)
+        self._attempt = new_attempt(1 if before is None else before.document.revision + 1)
+        self._ids: list[str] = []
+        self._end = 0
+        self._writes = 0
+        self._written_at = clock()
+        self._may_be_current = False
+
+    def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
+        """Store the next chunks."""
+        now = self._clock()
+        ids: list[str] = []
+        fields = []
+        for chunk in chunks:
+            gap = self._text[self._end : chunk.start]
+            ids.append(str(ChunkId(self._key, self._attempt, chunk.index)))
+            fields.append(encode_chunk(self._document, chunk, gap, now))
+            self._end = max(self._end, chunk.end)
+        self._shelf.chunks.upsert(ids, vectors, fields, [chunk.text for chunk in chunks])
+        self._ids += ids
+        self._writes += 1
+        self._written_at = now
+
+    def commit(self) -> Document:
+        """Make the revision the current one, and remove the one before it."""
+        self._check_complete()
+        before = self._shelf.head(self._key)
+        head = self._head_after(before)
+        self._may_be_current = True
+        self._shelf.write_head(head)
+        current = self._current()
+        if current is None or current.attempt != self._attempt:
+            self._remove(self._ids)
+            return head.document if current is None else current.document
+        # A commit that is only just over may still be repeated, if its connection broke before the
+        # answer came; its chunks must be there then. They are swept away later.
+        if before is not None and head.committed_at - before.committed_at > RECENT:
+            self._remove(before.chunk_ids)
+        if self._is_lost():
+            self._shelf.heads.delete([self._key])
+            raise _dropped()
+        return head.document
+
+    def discard(self) -> None:
+        """Remove what was stored of it, unless it may have become current."""
+        if not self._may_be_current:
+            with suppress(CollectionGone):
+                self._shelf.chunks.delete(self._ids)
+
+    def _check_complete(self) -> None:
+        if self._clock() - self._written_at > self._grace / 2:
+            message = "the ingest paused for too long, so it may have been cleared away; repeat it"
+            raise Conflict(message, code="ingest_stalled")
+        try:
+            found = self._shelf.chunks.get(ids=self._ids).ids
+        except CollectionGone as error:
+            raise _dropped() from error
+        if len(found) < len(self._ids):
+            raise _dropped()
+
+    def _head_after(self, before: Head | None) -> Head:
+        document = replace(
+            self._document,
+            revision=1 if before is None else before.document.revision + 1,
+            chunks=len(self._ids),
+            created_at=self._document.created_at if before is None else before.document.created_at,
+        )
+        most = min(ATOMIC_CHUNKS, self._shelf.batch_size)
+        return Head(
+            document,
+            attempt=self._attempt,
+            tail=self._text[self._end :],
+            committed_at=self._clock(),
+            is_atomic=self._writes <= 1 and len(self._ids) <= most,
+        )
+
+    def _current(self) -> Head | None:
+        try:
+            return self._shelf.head(self._key)
+        except CollectionGone:
+            return None
+
+    def _is_lost(self) -> bool:
+        """Tell whether the chunks were removed with their collection, or with their document."""
+        try:
+            return not self._shelf.chunks.get(ids=self._ids[:1]).ids
+        except CollectionGone:
+            return True
+
+    def _remove(self, ids: Sequence[str]) -> None:
+        # The revision is stored; what cannot be removed now is swept away later.
+        with suppress(StoreUnavailable):
+            self._shelf.chunks.delete(ids)
+
+
+def _dropped() -> Conflict:
+    message = "the collection was dropped, or the document deleted, meanwhile; ingest it again"
+    return Conflict(message, code="collection_dropped")

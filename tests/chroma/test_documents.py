@@ -1,0 +1,394 @@
+"""What the document store over Chroma promises beyond its port: crashes, races, embedders."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memapp.backends import http, persistent
+from memapp.chroma.collection import Collection, Records
+from memapp.chroma.connection import Connection
+from memapp.chroma.document_records import embedded_text
+from memapp.chroma.document_shelf import Shelf
+from memapp.chroma.documents import GRACE, ChromaDocuments
+from memapp.chroma_config import ChromaConfig
+from memapp.errors import Conflict, EmbedderMismatch
+from memapp.ranking import passage_embedding_text
+from memapp.records import Chunk, Document, EmbedderIdentity, Vectors
+from tests.chroma_server import ChromaServer
+
+IDENTITY = EmbedderIdentity("test", "axes", 8, "1")
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+QUERY = np.eye(8, dtype=np.float32)[0]
+
+
+class SettableClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **duration: float) -> None:
+        self.now += timedelta(**duration)
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    config = ChromaConfig(path=str(tmp_path / "chroma"))
+    opened = Connection(partial(persistent.connect, config), patience=config.patience)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(connection: Connection, clock: SettableClock) -> ChromaDocuments:
+    return ChromaDocuments(connection, IDENTITY, clock)
+
+
+def document(document_id: str = "doc", **fields: Any) -> Document:
+    made = Document(document_id, "kb", "Title", None, {}, 0, 0, 0, "", START, START)
+    return replace(made, **fields)
+
+
+def vectors(count: int) -> Vectors:
+    """Return vectors of which the first is nearest to `QUERY`."""
+    made = np.zeros((count, 8), dtype=np.float32)
+    made[:, 0] = 1
+    made[:, 1] = np.arange(count) / 100
+    rows: Vectors = made / np.linalg.norm(made, axis=1, keepdims=True)
+    return rows
+
+
+def write(store: ChromaDocuments, words: Sequence[str], *, batch: int = 99) -> Any:
+    """Begin a revision whose chunks are the given words, and store them all."""
+    text = " ".join(words)
+    revision = store.begin("acme", document(), text)
+    starts = [sum(len(word) + 1 for word in words[:i]) for i in range(len(words))]
+    chunks = [
+        Chunk(i, start, start + len(word), word)
+        for i, (start, word) in enumerate(zip(starts, words, strict=True))
+    ]
+    for first in range(0, len(chunks), batch):
+        revision.add(chunks[first : first + batch], vectors(len(chunks))[first : first + batch])
+    return revision
+
+
+def seen(store: ChromaDocuments, limit: int = 99) -> list[str]:
+    return [near.chunk.text for near in store.nearest("acme", "kb", QUERY, limit, None)]
+
+
+def records(connection: Connection) -> int:
+    chunks = connection.find("doc.acme.kb")
+    return 0 if chunks is None else chunks.count()
+
+
+def test_another_embedder_is_refused_with_the_command_that_re_embeds(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    write(store, ["one"]).commit()
+    other = ChromaDocuments(connection, replace(IDENTITY, version="2"), clock)
+
+    for call in (
+        lambda: other.nearest("acme", "kb", QUERY, 1, None),
+        lambda: other.containing("acme", "kb", ["one"], QUERY, 1),
+        lambda: other.begin("acme", document(), "two"),
+    ):
+        with pytest.raises(EmbedderMismatch, match="memapp reembed"):
+            call()
+
+
+def test_what_a_dead_ingest_left_is_invisible_and_swept_when_it_is_surely_dead(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    write(store, ["one", "two"]).commit()
+    clock.move(hours=1)
+    write(store, ["three", "four", "five"])
+
+    assert seen(store) == ["one", "two"]
+    clock.now += GRACE
+    assert store.sweep(clock.now) == 0
+    clock.move(seconds=1)
+    assert store.sweep(clock.now) == 3
+    assert records(connection) == 2
+    assert seen(store) == ["one", "two"]
+
+
+def test_an_ingest_that_keeps_writing_is_never_swept(
+    store: ChromaDocuments, clock: SettableClock
+) -> None:
+    words = [f"w{n}" for n in range(9)]
+    revision = store.begin("acme", document(), " ".join(words))
+    for i, word in enumerate(words):
+        revision.add([Chunk(i, 3 * i, 3 * i + 2, word)], vectors(9)[i : i + 1])
+        clock.move(minutes=7)
+        store.sweep(clock.now)
+
+    revision.commit()
+
+    assert seen(store) == words
+
+
+def test_an_ingest_that_paused_so_long_that_it_may_be_swept_is_refused(
+    store: ChromaDocuments, clock: SettableClock
+) -> None:
+    write(store, ["old"]).commit()
+    revision = write(store, ["one"])
+    clock.move(minutes=8)
+
+    with pytest.raises(Conflict, match="paused"):
+        revision.commit()
+
+    assert seen(store) == ["old"]
+
+
+def test_a_revision_whose_predecessor_is_fresh_leaves_it_to_the_sweep(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    write(store, ["one", "two"]).commit()
+    clock.move(minutes=1)
+    write(store, ["three"]).commit()
+
+    assert records(connection) == 3
+    assert seen(store) == ["three"]
+    clock.move(minutes=16)
+    assert store.sweep(clock.now) == 2
+    assert records(connection) == 1
+
+
+def test_a_commit_that_is_repeated_after_another_one_still_shows_a_whole_revision(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = write(store, ["one", "two"]), write(store, ["three", "four"])
+    real = Shelf.write_head
+
+    def broken_connection(shelf: Shelf, head: Any) -> None:
+        # The answer is lost; before the repetition, somebody else commits.
+        real(shelf, head)
+        monkeypatch.setattr(Shelf, "write_head", real)
+        second.commit()
+        real(shelf, head)
+
+    monkeypatch.setattr(Shelf, "write_head", broken_connection)
+    first.commit()
+
+    assert seen(store) == ["one", "two"]
+    assert store.text("acme", "kb", "doc") == "one two"
+
+
+def after_the_first_call(
+    method: Callable[..., Records], action: Callable[[], Any]
+) -> Callable[..., Records]:
+    """Return `method`, doing something right after its first call."""
+    calls: list[None] = []
+
+    def wrapped(*args: Any, **kwargs: Any) -> Records:
+        result = method(*args, **kwargs)
+        calls.append(None)
+        if len(calls) == 1:
+            action()
+        return result
+
+    return wrapped
+
+
+@pytest.mark.parametrize("age", [0, 1])
+def test_a_revision_that_becomes_current_after_the_query_is_seen_whole(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch, age: int
+) -> None:
+    write(store, ["one", "two"]).commit()
+    clock.move(hours=age)
+
+    def replace_it() -> None:
+        write(store, ["three", "four", "five"]).commit()
+
+    monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, replace_it))
+
+    assert seen(store) == ["three", "four", "five"]
+
+
+def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = store.begin("acme", document(), "one two")
+    revision.add([Chunk(0, 0, 3, "one")], vectors(2)[:1])
+
+    def finish() -> None:
+        revision.add([Chunk(1, 4, 7, "two")], vectors(2)[1:])
+        revision.commit()
+
+    monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, finish))
+
+    assert seen(store) == ["one", "two"]
+
+
+def test_the_text_is_whole_when_the_revision_is_replaced_while_it_is_read(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two"]).commit()
+    clock.move(hours=1)
+    revision = write(store, ["three"])
+    real = Shelf.head
+    calls: list[None] = []
+
+    def head(shelf: Shelf, key: str) -> Any:
+        result = real(shelf, key)
+        calls.append(None)
+        if len(calls) == 1:
+            revision.commit()
+        return result
+
+    monkeypatch.setattr(Shelf, "head", head)
+
+    assert store.text("acme", "kb", "doc") == "three"
+
+
+def test_leftovers_take_no_places_from_what_is_current(
+    store: ChromaDocuments, clock: SettableClock
+) -> None:
+    revision = store.begin("acme", document(), "far")
+    revision.add([Chunk(0, 0, 3, "far")], -vectors(1))
+    revision.commit()
+    write(store, [f"near{n}" for n in range(40)])
+
+    assert seen(store, limit=1) == ["far"]
+    found = store.containing("acme", "kb", ["near", "far"], QUERY, 1)
+    assert [near.chunk.text for near in found] == ["far"]
+
+
+def test_a_revision_that_becomes_current_during_a_sweep_is_spared(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["dead"])
+    clock.move(hours=1)
+    revision = write(store, ["one", "two"])
+    monkeypatch.setattr(Collection, "get", after_the_first_call(Collection.get, revision.commit))
+
+    store.sweep(clock.now)
+
+    monkeypatch.undo()
+    assert seen(store) == ["one", "two"]
+
+
+def test_a_drop_that_was_cut_off_is_finished_by_the_sweep(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    write(store, ["one", "two"]).commit()
+    connection.drop("head.acme.kb")
+
+    assert not store.exists("acme", "kb")
+    assert seen(store) == []
+    assert store.sweep(clock.now) == 2
+    assert connection.names() == []
+
+
+def test_a_collection_made_anew_while_it_is_ingested_into_is_not_half_filled(
+    store: ChromaDocuments,
+) -> None:
+    revision = store.begin("acme", document(), "one two")
+    revision.add([Chunk(0, 0, 3, "one")], vectors(2)[:1])
+    store.drop("acme", "kb")
+    write(store, ["other"]).commit()
+    revision.add([Chunk(1, 4, 7, "two")], vectors(2)[1:])
+
+    with pytest.raises(Conflict, match="ingest it again"):
+        revision.commit()
+
+    assert seen(store) == ["other"]
+
+
+def test_a_chunk_can_be_embedded_again_from_what_is_stored(
+    store: ChromaDocuments, connection: Connection
+) -> None:
+    revision = store.begin("acme", document(title="T"), "one two")
+    revision.add([Chunk(0, 0, 3, "one", "A > B"), Chunk(1, 4, 7, "two")], vectors(2))
+    revision.commit()
+
+    chunks = connection.find("doc.acme.kb")
+    assert chunks is not None
+    found = chunks.get(include=("metadatas", "documents"))
+    again = {embedded_text(f, t) for f, t in zip(found.metadatas, found.documents, strict=True)}
+
+    assert again == {
+        passage_embedding_text("T", "A > B", "one"),
+        passage_embedding_text("T", "", "two"),
+    }
+
+
+INGESTER = """
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from memapp.backends import http
+from memapp.chroma.connection import Connection
+from memapp.chroma.documents import ChromaDocuments
+from memapp.chroma_config import ChromaConfig
+from tests.chroma.test_documents import IDENTITY, write
+
+config = ChromaConfig(host=sys.argv[1], port=int(sys.argv[2]), database=sys.argv[3])
+connection = Connection(partial(http.connect, config), patience=config.patience)
+store = ChromaDocuments(connection, IDENTITY, lambda: datetime.now(UTC))
+number = int(sys.argv[4])
+print("begins", flush=True)
+while True:
+    number += 1
+    write(store, [f"r{number}"] * (5 + number % 3), batch=2).commit()
+"""
+
+
+def test_killed_at_any_point_an_ingest_leaves_one_whole_revision_and_no_trace(
+    chroma_server: ChromaServer, chroma_database: str
+) -> None:
+    config = ChromaConfig(
+        host=chroma_server.host, port=chroma_server.port, database=chroma_database
+    )
+    connection = Connection(partial(http.connect, config), patience=config.patience)
+    store = ChromaDocuments(connection, IDENTITY, lambda: datetime.now(UTC))
+    write(store, ["r0"] * 5).commit()
+    address = [config.host, str(config.port), chroma_database]
+    for round_ in range(5):
+        ingester = subprocess.Popen(
+            [sys.executable, "-c", INGESTER, *address, str(1000 * (round_ + 1))],
+            stdout=subprocess.PIPE,
+        )
+        assert ingester.stdout is not None
+        assert ingester.stdout.readline() == b"begins\n"
+        deadline = time.monotonic() + random.uniform(0.05, 0.6)  # noqa: S311 - no secret
+        while time.monotonic() < deadline:
+            assert_one_whole_revision(store)
+        ingester.send_signal(signal.SIGKILL)
+        ingester.wait()
+        ingester.stdout.close()
+        assert_one_whole_revision(store)
+
+    store.sweep(datetime.now(UTC) + 2 * GRACE)
+
+    assert_one_whole_revision(store)
+    assert records(connection) == len(seen(store))
+    connection.close()
+
+
+def assert_one_whole_revision(store: ChromaDocuments) -> None:
+    words = seen(store)
+    text = store.text("acme", "kb", "doc")
+    assert text is not None
+    for whole in (words, text.split()):
+        (name,) = set(whole)
+        assert len(whole) == 5 + int(name[1:]) % 3
