@@ -39,6 +39,11 @@ WORKER_HEADER = "X-Memapp-Worker"
 DRAINING = "memapp.draining"
 """Key of the WSGI environment that is True once the service has been told to stop."""
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+_LAST_CALL_SECONDS = 1.0
+"""How long a stopping worker goes on taking in clients, should they never cease to come."""
+
 _SHARED_MODULES = ("chromadb", "numpy")
 """Imported once, before the fork: workers start in a fraction of the time and share the memory.
 
@@ -47,17 +52,19 @@ Importing them is safe; it is an open client that does not survive a fork.
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """A thread worker that leaves nobody standing at its door when it stops."""
+    """A thread worker that leaves nobody standing at the door when the service stops."""
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001
-        """Start or stop accepting; before it stops for good it takes in whoever waits."""
+        """Start or stop accepting; when the service stops, first take in whoever waits."""
         super().set_accept_enabled(enabled)
-        if enabled or self.alive:
+        if enabled or self.alive or not _drain_flag()[0]:
+            # Else other workers take in whoever waits at the door they share with this one.
             return
+        deadline = time.monotonic() + _LAST_CALL_SECONDS
         for listener in self.sockets:
             door = select.poll()
             door.register(listener, select.POLLIN)
-            while door.poll(0):
+            while door.poll(0) and time.monotonic() < deadline:
                 self.accept(listener)
             # Left open while requests finish, it would let in clients only to reset them.
             listener.close()
@@ -73,10 +80,12 @@ class _Master:
     def terminate(self) -> None:
         """Drain first; told a second time, or with nothing to drain for, stop at once."""
         server, flag = self._server, _drain_flag()
-        # With a successor at work (USR2) the service is not going away.
-        if self._drain_seconds == 0 or server.reexec_pid or flag[0]:
+        if server.reexec_pid:
+            # A successor is at work (USR2): the service goes on, only this master goes.
             Arbiter.handle_term(server)
-        flag[0] = 1
+        was_told, flag[0] = flag[0], 1
+        if was_told or self._drain_seconds == 0:
+            Arbiter.handle_term(server)
         server.log.info("Draining for %g s before stopping", self._drain_seconds)
         signal.signal(signal.SIGALRM, lambda *_: server.signal(signal.SIGTERM, None))
         signal.setitimer(signal.ITIMER_REAL, self._drain_seconds)
@@ -106,6 +115,7 @@ def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> 
 def on_starting(server: Arbiter) -> None:
     """Prepare what the workers share."""
     _drain_flag()
+    _let_booting_workers_be_stopped()
     for name in _SHARED_MODULES:
         importlib.import_module(name)
     server.log.debug("Imported %s before the fork", ", ".join(_SHARED_MODULES))
@@ -134,6 +144,25 @@ def _checked_settings(server: Arbiter, workers: int) -> settings.Settings:
     loaded = settings.load(Path(server.cfg.chdir))
     settings.refuse_workers(loaded, workers)
     return loaded
+
+
+def _let_booting_workers_be_stopped() -> None:
+    """Let a signal end a worker that has no handlers of its own yet.
+
+    By itself gunicorn puts it into the worker's copy of the master's queue, where nobody reads it;
+    stopped while a worker boots, the master then waits the whole `graceful_timeout` and kills it.
+    """
+    os.register_at_fork(
+        before=functools.partial(signal.pthread_sigmask, signal.SIG_BLOCK, _ENDING),
+        after_in_parent=functools.partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, _ENDING),
+        after_in_child=_end_by_default,
+    )
+
+
+def _end_by_default() -> None:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 @functools.cache

@@ -1,0 +1,271 @@
+"""Under gunicorn no request is lost when workers stop, and faults are told before the start."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.production.memapp_server import MemappServer
+
+pytestmark = pytest.mark.xdist_group("production")
+
+# Slow enough that requests queue up at the door.
+SLOW_APP = """
+import time
+
+def app(environ, start_response):
+    time.sleep(0.02)
+    environ["wsgi.input"].read()
+    is_draining = environ["memapp.draining"] and environ["PATH_INFO"] == "/health/ready"
+    start_response("503 Draining" if is_draining else "200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+CLIENTS = 30
+
+
+class SlowServer(MemappServer):
+    """gunicorn as for memapp, with an app that needs no Chroma."""
+
+    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+        super().__init__(
+            folder, {"CHROMA_MODE": "http", **environ}, arguments=("-w", "4", *arguments)
+        )
+        (folder / "wsgi.py").write_text(SLOW_APP)
+        with (folder / "gunicorn.conf.py").open("a") as configuration:
+            configuration.write("serving._SHARED_MODULES = ()\n")
+
+
+@contextmanager
+def load_on(server: MemappServer) -> Iterator[Counter[str]]:
+    """Ask all the time, each time over a new connection; count how it ends."""
+    outcomes: Counter[str] = Counter()
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            outcomes[_outcome(server)] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield outcomes
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def _outcome(server: MemappServer) -> str:
+    request = b"POST /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
+    with socket.socket() as connection:
+        connection.settimeout(20)
+        try:
+            connection.connect((server.host, server.port))
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+            return "refused"
+        try:
+            connection.sendall(request)
+            answer = connection.makefile("rb").read()
+        except OSError as error:
+            return f"lost: {error}"
+    return "answered" if answer.startswith(b"HTTP/1.1 200") else f"lost: {answer[:40]!r}"
+
+
+def wait_until(happened: Counter[str], outcome: str, at_least: int) -> None:
+    deadline = time.monotonic() + 30
+    goal = happened[outcome] + at_least
+    while happened[outcome] < goal:
+        assert time.monotonic() < deadline, dict(happened)
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--preload",)])
+def test_stopping_answers_everyone_who_got_in(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    server = SlowServer(tmp_path, *arguments)
+    server.start(until="/")
+    with load_on(server) as outcomes:
+        wait_until(outcomes, "answered", 100)
+        server.send(signal.SIGTERM)
+        wait_until(outcomes, "refused", 30)
+    assert server.stop() == 0
+    assert set(outcomes) == {"answered", "refused"}
+
+
+def test_draining_serves_on_and_says_so_before_it_stops(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, MEMAPP_DRAIN_SECONDS="2")
+    server.start(until="/health/ready")
+    with load_on(server) as outcomes:
+        server.send(signal.SIGTERM)
+        deadline = time.monotonic() + 1.5
+        while server.status("/health/ready") != 503:
+            assert time.monotonic() < deadline
+        wait_until(outcomes, "answered", 50)
+        assert server.status("/health/ready") == 503
+        kept = requests.get(f"{server.url}/", timeout=5)
+        assert kept.headers["Connection"] == "close"
+        wait_until(outcomes, "refused", 30)
+    assert server.stop() == 0
+    assert set(outcomes) == {"answered", "refused"}
+
+
+def test_a_second_sigterm_ends_the_draining(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, MEMAPP_DRAIN_SECONDS="300")
+    server.start(until="/")
+    server.send(signal.SIGTERM)
+    while server.status("/health/ready") != 503:
+        pass
+    assert server.stop() == 0
+
+
+def test_stopping_while_workers_boot_is_not_left_to_the_timeout(tmp_path: Path) -> None:
+    for attempt in range(4):
+        server = SlowServer(tmp_path / str(attempt), "--graceful-timeout", "20")
+        server.spawn()
+        _wait_for_boots(server, attempt + 1)
+        begin = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begin < 15
+        assert "was sent SIGKILL" not in server.log()
+
+
+def test_reloading_loses_no_request_and_stays_ready(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    with load_on(server) as outcomes:
+        for _ in range(2):
+            wait_until(outcomes, "answered", 50)
+            before = server.log().count("Booting worker")
+            server.send(signal.SIGHUP)
+            _wait_for_boots(server, before + 4)
+            assert server.status("/health/ready") == 200
+        wait_until(outcomes, "answered", 50)
+    assert server.stop() == 0
+    assert set(outcomes) == {"answered"}
+
+
+def test_replacing_workers_after_max_requests_loses_no_request(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, "--max-requests", "25", "--max-requests-jitter", "10")
+    server.start(until="/")
+    with load_on(server) as outcomes:
+        _wait_for_boots(server, 12)
+    assert server.stop() == 0
+    assert set(outcomes) == {"answered"}
+
+
+def test_each_worker_names_itself_and_no_process_id(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    with load_on(server) as outcomes:
+        names: set[str] = set()
+        deadline = time.monotonic() + 30
+        while len(names) < 4:
+            assert time.monotonic() < deadline, outcomes
+            names.add(requests.get(server.url, timeout=5).headers["X-Memapp-Worker"])
+    assert all(re.fullmatch("[0-9a-f]{12}", name) for name in names)
+    server.stop()
+
+
+def test_a_reload_with_wrong_settings_leaves_the_old_workers_alone(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    (tmp_path / ".env").write_text("MEMAPP_SEARCH_POOL=lots\n")
+    server.send(signal.SIGHUP)
+    _wait_for_log(server, "Not reloading, the old workers stay")
+    assert "SEARCH_POOL = 'lots'" in server.log()
+    assert server.log().count("Booting worker") == 4
+    assert server.status("/") == 200
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("arguments", [("-w", "4"), ("-w", "4", "--preload")])
+def test_a_wrong_setting_is_told_in_one_line_and_nothing_starts(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    server = MemappServer(
+        tmp_path, {"CHROMA_MODE": "http", "MEMAPP_SEARCH_POOL": "lots"}, arguments=arguments
+    )
+    server.spawn()
+    assert server.process is not None
+    assert server.process.wait(30) == 1
+    assert server.log().splitlines() == [
+        "invalid configuration:",
+        "  - SEARCH_POOL = 'lots' from environment variable MEMAPP_SEARCH_POOL: "
+        "must be a whole number from 10 to 2000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "arguments", "environ"),
+    [
+        ("persistent", ("-w", "2"), {}),
+        ("ephemeral", ("--workers=2", "--preload"), {}),
+        ("persistent", (), {"WEB_CONCURRENCY": "2"}),
+        ("persistent", (), {"GUNICORN_CMD_ARGS": "--workers 2"}),
+    ],
+)
+def test_production_refuses_to_share_an_embedded_chroma_between_workers(
+    tmp_path: Path, mode: str, arguments: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    server = MemappServer(tmp_path, {"CHROMA_MODE": mode, **environ}, arguments=arguments)
+    server.spawn()
+    assert server.process is not None
+    assert server.process.wait(30) == 1
+    first, fault = server.log().splitlines()
+    assert first == "invalid configuration:"
+    assert f"CHROMA_MODE = '{mode}'" in fault
+    assert "in production with 2 workers" in fault
+    assert "set CHROMA_MODE=http" in fault
+
+
+def test_one_worker_with_an_embedded_chroma_stays_one(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, "-w", "1", CHROMA_MODE="persistent")
+    server.start(until="/")
+    server.send(signal.SIGTTIN)
+    _wait_for_log(server, "Staying at 1 workers")
+    assert server.log().count("Booting worker") == 1
+    assert server.stop() == 0
+
+
+def test_no_control_socket_is_left_for_others_to_find(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    assert not list(tmp_path.rglob("gunicorn.ctl"))
+    server.stop()
+    assert "ontrol" not in server.log()
+
+
+def test_importing_the_shared_modules_opens_no_chroma_client() -> None:
+    code = (
+        "from memapp import serving; from types import SimpleNamespace as N;"
+        "serving.on_starting(N(log=N(debug=print)));"
+        "from chromadb.api.shared_system_client import SharedSystemClient as S;"
+        "import threading; assert not S._identifier_to_system; assert threading.active_count() == 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "CI": ""})
+
+
+def _wait_for_boots(server: MemappServer, number: int) -> None:
+    deadline = time.monotonic() + 30
+    while server.log().count("Booting worker") < number:
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
+
+
+def _wait_for_log(server: MemappServer, words: str) -> None:
+    deadline = time.monotonic() + 30
+    while words not in server.log():
+        assert time.monotonic() < deadline, server.log()
+        time.sleep(0.05)
