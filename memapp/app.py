@@ -15,11 +15,13 @@ from memapp.routes import (
     authentication,
     converters,
     documentation,
+    log_output,
     problems,
     request_ids,
 )
 from memapp.routes import limits as request_limits
 from memapp.routes.limits import Limits
+from memapp.routes.request_body import StrictRequest
 
 BLUEPRINTS: Mapping[str, str] = {
     "memory": "memapp.routes.memories:memories",
@@ -40,7 +42,9 @@ def create_app(root: Path | None = None, **overrides: object) -> Flask:
         ConfigurationError: the configuration breaks rules; all of them are listed.
     """
     loaded = settings.load(root or Path.cwd(), overrides)
+    log_output.start(loaded["LOG_LEVEL"])
     app = OpenAPI("memapp", doc_ui=False, static_folder=None)
+    app.request_class = StrictRequest
     app.config.from_mapping(loaded.as_dict())
     app.config["ENVIRONMENT"] = loaded.environment
     # OPTIONS is no method of this API; the answer to it is a problem like any other.

@@ -6,8 +6,6 @@ from urllib.parse import quote
 
 from flask import Flask, Response, g, request
 
-from memapp.routes.request_ids import request_id
-
 _log = logging.getLogger("memapp.access")
 
 
@@ -24,12 +22,11 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     if _log.isEnabledFor(logging.INFO):
         _log.info(
-            "%s %s %d %.1f ms tenant=%s request_id=%s",
+            "%s %s %d %.1f ms tenant=%s",
             request.method,
             quote(request.path),  # An encoded line break in it must not begin a line of the log.
             response.status_code,
             (time.perf_counter() - g.began) * 1000,
             g.principal.tenant if "principal" in g else "-",
-            request_id(),
         )
     return response

@@ -106,14 +106,14 @@ def problem_of(error: Exception) -> Problem:
         case Conflict():
             return Problem(HTTPStatus.CONFLICT, error.code, str(error))
         case EmbedderMismatch():
-            _log.error("request %s: %s", request_id(), error)
+            _log.error("%s", error)
             return Problem(HTTPStatus.CONFLICT, "embedder_mismatch", str(error))
         case EmbedderUnavailable() | StoreUnavailable():
             return _unavailable(error)
         case HTTPException():
             return _of_http(error)
         case _:
-            _log.error("request %s failed", request_id(), exc_info=error)
+            _log.error("The request failed", exc_info=error)
             detail = "memapp failed; the log has the cause under this request_id"
             return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
 
@@ -141,7 +141,7 @@ def _too_large() -> Problem:
 
 
 def _unavailable(error: MemappError) -> Problem:
-    _log.warning("request %s: %s: %s", request_id(), type(error).__name__, error)
+    _log.warning("%s: %s", type(error).__name__, error)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     if isinstance(error, EmbedderUnavailable):
         code, detail = "embedder_unavailable", "the embedder cannot answer now; try again"
@@ -157,7 +157,7 @@ def _of_http(error: HTTPException) -> Problem:
     if isinstance(error, RequestEntityTooLarge):
         return _too_large()
     if isinstance(error, ClientDisconnected):
-        detail = "the body ended before the number of bytes that Content-Length promises"
+        detail = "the body ended before all of it had arrived"
         return Problem(HTTPStatus.BAD_REQUEST, "incomplete_body", detail)
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     kept = {"Allow", "Retry-After", "WWW-Authenticate"}

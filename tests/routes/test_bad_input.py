@@ -200,11 +200,17 @@ def test_a_compressed_body_is_refused(send: Callable[..., TestResponse], target:
 
 
 @pytest.mark.parametrize("target", _WITH_BODY, ids=lambda target: target.name)
+@pytest.mark.parametrize("server_ends_streams", [True, False])
 def test_a_body_shorter_than_promised_is_refused(
-    send: Callable[..., TestResponse], target: Target
+    send: Callable[..., TestResponse],
+    target: Target,
+    server_ends_streams: bool,  # noqa: FBT001
 ) -> None:
     body = json.dumps(GOOD_BODIES[target.name])
-    response = send(target, body, environ_overrides={"CONTENT_LENGTH": str(len(body) + 1)})
+    environ: dict[str, Any] = {"CONTENT_LENGTH": str(len(body) + 1)}
+    if server_ends_streams:
+        environ["wsgi.input_terminated"] = True
+    response = send(target, body, environ_overrides=environ)
     assert (response.status_code, response.get_json()["code"]) == (400, "incomplete_body")
 
 
@@ -216,6 +222,16 @@ def test_a_body_larger_than_the_limit_is_refused_by_the_name_of_the_setting(
     response = send(target, b" " * (limit + 1), content_type="application/json")
     assert (response.status_code, response.get_json()["code"]) == (413, "body_too_large")
     assert f"{limit} bytes (MAX_BODY_BYTES)" in response.get_json()["detail"]
+
+
+@pytest.mark.parametrize("target", _WITH_BODY, ids=lambda target: target.name)
+def test_a_body_of_unknown_length_is_refused_beyond_the_limit(
+    send: Callable[..., TestResponse], target: Target, app: Flask
+) -> None:
+    body = json.dumps(GOOD_BODIES[target.name]).ljust(app.config["MAX_BODY_BYTES"] + 1)
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    response = send(target, body, environ_overrides=environ)
+    assert (response.status_code, response.get_json()["code"]) == (413, "body_too_large")
 
 
 def _bad_parameters() -> Iterator[Any]:

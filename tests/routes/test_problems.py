@@ -10,6 +10,7 @@ from werkzeug.exceptions import ImATeapot
 from memapp import errors
 from memapp.routes.authentication import is_open
 from memapp.routes.problems import Problem, problem_of
+from memapp.routes.request_ids import RequestIdFilter
 from tests.openapi import CheckedClient, checked_client
 
 MakeApp = Callable[..., Flask]
@@ -68,12 +69,13 @@ def test_every_kind_of_error_has_its_problem(
 def test_what_a_5xx_is_about_stands_in_the_log_alone(
     make_app: MakeApp, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
+    caplog.handler.addFilter(RequestIdFilter())
     client = make_app(BLUEPRINTS=[f"{__name__}:failing"]).test_client()
     response = client.get(f"/fail/{kind}", headers={"X-Request-ID": "find-me"})
     cause = str(_ERRORS[kind])
     assert cause not in response.text
     assert cause in caplog.text
-    assert "find-me" in caplog.text
+    assert {vars(record)["request_id"] for record in caplog.records} == {"find-me"}
 
 
 def test_a_5xx_says_nothing_of_itself_in_debug_mode_either(make_app: MakeApp) -> None:
@@ -138,6 +140,7 @@ def test_an_odd_request_id_is_replaced(client: CheckedClient, odd: str) -> None:
 def test_the_log_has_one_line_a_request_and_no_secrets_in_it(
     client: CheckedClient, caplog: pytest.LogCaptureFixture, user: str
 ) -> None:
+    caplog.handler.addFilter(RequestIdFilter())
     with caplog.at_level(logging.INFO, "memapp.access"):
         client.get(
             f"/v1/memories?user_id={user}",
@@ -147,7 +150,8 @@ def test_the_log_has_one_line_a_request_and_no_secrets_in_it(
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
     assert lines[0].startswith("GET /v1/memories 200 ")
-    assert lines[0].endswith("tenant=default request_id=my-id")
+    assert lines[0].endswith(" ms tenant=default")
+    assert vars(caplog.records[0])["request_id"] == "my-id"
     assert lines[1].startswith("GET /nope%0Aforged%20line 404 ")
     assert user not in "".join(lines)
     assert "hunter2" not in "".join(lines)

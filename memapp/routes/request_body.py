@@ -1,0 +1,67 @@
+"""The bytes of a request's body: all that were promised, and no more than allowed.
+
+Werkzeug trusts servers that end the stream by themselves, as gunicorn does: a body that is cut off
+looks whole to it, and one without Content-Length is silently cut at the limit.
+"""
+
+import io
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, cast
+
+from flask import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_AT_ONCE = 64 * 1024
+
+
+class StrictRequest(Request):
+    """A request whose body is read whole or not at all."""
+
+    @cached_property
+    def stream(self) -> IO[bytes]:
+        """The body; reading raises 413 beyond `max_content_length`, and 400 if it ends early."""
+        most, promised = self.max_content_length, self.content_length
+        if promised is not None and most is not None and promised > most:
+            raise RequestEntityTooLarge
+        if promised is None and not self.environ.get("wsgi.input_terminated"):
+            return io.BytesIO()
+        body = _PromisedBody(cast("IO[bytes]", self.environ["wsgi.input"]), promised, most)
+        return cast("IO[bytes]", io.BufferedReader(body, _AT_ONCE))
+
+
+class _PromisedBody(io.RawIOBase):
+    """Reads a body and holds the client to its promise.
+
+    `promised` bytes are read and no more, since some servers would wait for what never comes;
+    None means that the server ends the stream.
+    """
+
+    def __init__(self, source: IO[bytes], promised: int | None, most: int | None) -> None:
+        self._source = source
+        self._promised = promised
+        self._most = most
+        self._count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer)
+        left = len(view) if self._promised is None else self._promised - self._count
+        data = self._receive(min(len(view), left)) if left else b""
+        self._count += len(data)
+        if self._most is not None and self._count > self._most:
+            raise RequestEntityTooLarge
+        if left and not data and self._promised is not None:
+            raise ClientDisconnected
+        view[: len(data)] = data
+        return len(data)
+
+    def _receive(self, most: int) -> bytes:
+        try:
+            return self._source.read(most)
+        except (OSError, ValueError) as error:  # What servers raise for a broken chunk or socket.
+            raise ClientDisconnected from error

@@ -1,0 +1,104 @@
+"""The API under a real gunicorn: what only a real connection can show."""
+
+import json
+import socket
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.production.memapp_server import MemappServer
+
+JSON = {"Content-Type": "application/json"}
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemappServer]:
+    """memapp with an embedded Chroma and without keys."""
+    environ = {
+        "ENV_FOR_DYNACONF": "development",
+        "MEMAPP_AUTH": "off",
+        "MEMAPP_API_KEYS": "",
+        "MEMAPP_EMBEDDER": "hash",
+    }
+    started = MemappServer(tmp_path_factory.mktemp("server"), environ, arguments=("-w", "1"))
+    started.start()
+    yield started
+    started.stop()
+
+
+pytestmark = pytest.mark.xdist_group("routes-server")
+
+
+def _exchange(server: MemappServer, request: bytes) -> tuple[int, dict[str, object]]:
+    """Send bytes, end the sending side, and return the status and the JSON of the answer."""
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def test_a_body_that_is_cut_off_stores_nothing_although_it_looks_whole(
+    server: MemappServer,
+) -> None:
+    body = b'{"user_id": "cut-off", "text": "never stored"}'
+    head = b"POST /v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    promised = b"Content-Length: 1000\r\n\r\n" + body
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n" % (len(body), body)
+    for rest in (promised, chunked):
+        status, problem = _exchange(server, head + rest)
+        assert (status, problem["code"]) == (400, "incomplete_body")
+    assert (
+        requests.get(f"{server.url}/v1/memories?user_id=cut-off", timeout=10).json()["data"] == []
+    )
+
+
+def test_a_body_in_chunks_is_read_whole(server: MemappServer) -> None:
+    chunks = iter([b'{"user_id": "chunks", ', b'"text": "in two parts"}'])
+    url = f"{server.url}/v1/memories"
+    assert requests.post(url, data=chunks, headers=JSON, timeout=10).status_code == 201
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_body_that_is_too_large_gets_an_answer_and_no_broken_connection(
+    server: MemappServer,
+    is_chunked: bool,  # noqa: FBT001
+) -> None:
+    body = b" " * 20 * MIB
+    data = (body[n : n + MIB] for n in range(0, len(body), MIB)) if is_chunked else body
+    response = requests.post(f"{server.url}/v1/memories", data=data, headers=JSON, timeout=30)
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+def test_a_whole_upload_is_ingested_and_one_that_is_cut_off_is_not(server: MemappServer) -> None:
+    url = f"{server.url}/v1/rag/documents"
+    files = {"file": ("notes.md", b"# Notes\n\nTea at four.\n", "text/markdown")}
+    prepared = requests.Request("POST", url, files=files, data={"collection": "cut-off"}).prepare()
+    body = prepared.body
+    assert isinstance(body, bytes)
+    head = (
+        f"POST /v1/rag/documents HTTP/1.1\r\nHost: x\r\n"
+        f"Content-Type: {prepared.headers['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+    for end in (len(body) - 1, len(body) - 30, len(body) // 2, 60):
+        status, problem = _exchange(server, head + body[:end])
+        assert (status, problem["code"]) == (400, "incomplete_body")
+    status, document = _exchange(server, head + body)
+    assert (status, document["revision"]) == (201, 1)
+
+
+def test_a_document_with_a_path_as_its_id_is_reached_by_its_url(server: MemappServer) -> None:
+    body = {"id": "/srv//docs/guide.md", "text": "reached by its path"}
+    requests.post(f"{server.url}/v1/rag/documents", json=body, timeout=10).raise_for_status()
+    path = "/v1/rag/documents/%2Fsrv%2F%2Fdocs%2Fguide.md"
+    assert requests.get(server.url + path, timeout=10).json()["id"] == "/srv//docs/guide.md"
+
+
+def test_the_log_has_every_request_with_its_id(server: MemappServer) -> None:
+    requests.get(f"{server.url}/health", headers={"X-Request-ID": "find-me"}, timeout=10)
+    lines = [line for line in server.log().splitlines() if "[find-me]" in line]
+    assert len(lines) == 1
+    assert "memapp.access: GET /health 200" in lines[0]
