@@ -42,30 +42,31 @@ class Target:
     def name(self) -> str:
         return f"{self.method} {self.path}"
 
-    def url(self, memory_id: str) -> str:
-        return self.path.format(memory_id=memory_id, document_id="none", name="none")
+    def url(self, memory_id: str, *, other: str = "none") -> str:
+        return self.path.format(memory_id=memory_id, document_id=other, name=other)
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        content = self.operation["requestBody"]["content"]["application/json"]
+        model = content["schema"]["$ref"].rpartition("/")[2]
+        fields: dict[str, Any] = _COMPONENTS[model]["properties"]
+        return fields
 
 
 # Settings of a folder without files: the document is the same for every app.
 _DOCUMENT = document_of(create_app(Path(__file__).parent, EMBEDDER="hash", AUTH="off"))
 _COMPONENTS = _DOCUMENT["components"]["schemas"]
-_TARGETS = [
+TARGETS = [
     Target(method.upper(), path, operation)
     for path, item in _DOCUMENT["paths"].items()
     for method, operation in item.items()
 ]
-_WITH_BODY = [target for target in _TARGETS if "requestBody" in target.operation]
-
-
-def _fields(target: Target) -> dict[str, Any]:
-    content = target.operation["requestBody"]["content"]["application/json"]
-    fields: dict[str, Any] = _COMPONENTS[content["schema"]["$ref"].rpartition("/")[2]]["properties"]
-    return fields
+_WITH_BODY = [target for target in TARGETS if "requestBody" in target.operation]
 
 
 def _bad_fields() -> Iterator[Any]:
     for target in _WITH_BODY:
-        for field, schema in _fields(target).items():
+        for field, schema in target.fields.items():
             for case, value in bad_values(schema, _COMPONENTS):
                 yield pytest.param(target, field, value, id=f"{target.name} {field}: {case}")
 
@@ -235,7 +236,7 @@ def test_a_body_of_unknown_length_is_refused_beyond_the_limit(
 
 
 def _bad_parameters() -> Iterator[Any]:
-    for target in _TARGETS:
+    for target in TARGETS:
         for parameter in target.operation.get("parameters", []):
             if parameter["in"] != "query":
                 continue
@@ -272,7 +273,7 @@ def test_a_bad_parameter_is_refused_by_its_name_and_not_repeated(
     assert MARK not in response.text
 
 
-@pytest.mark.parametrize("target", _TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_every_route_refuses_an_unknown_parameter(
     send: Callable[..., TestResponse], target: Target
 ) -> None:
@@ -281,14 +282,14 @@ def test_every_route_refuses_an_unknown_parameter(
     _assert_names(response, "?colour")
 
 
-@pytest.mark.parametrize("target", _TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_every_route_refuses_a_parameter_given_twice(
     send: Callable[..., TestResponse], target: Target
 ) -> None:
     _assert_names(send(target, query_string="user_id=a&user_id=b"), "?user_id")
 
 
-@pytest.mark.parametrize("target", _TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_every_route_refuses_a_query_that_is_not_utf8(
     send: Callable[..., TestResponse], target: Target
 ) -> None:

@@ -13,7 +13,7 @@ JSON = {"Content-Type": "application/json"}
 MIB = 1024 * 1024
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemappServer]:
     """memapp with an embedded Chroma and without keys."""
     environ = {
