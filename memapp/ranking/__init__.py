@@ -1,7 +1,8 @@
 """Score texts for a query: pure functions, no I/O."""
 
+from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.phrases import exact_phrases
-from memapp.ranking.scoring import Candidate, Mode, Ranked, rank
+from memapp.ranking.scoring import Mode, rank
 from memapp.ranking.speakers import name_candidates, without_names
 from memapp.ranking.times import Span, mentioned_times
 from memapp.ranking.wording import (

@@ -14,7 +14,7 @@ _K1 = 1.2
 _B = 0.75
 # What two words side by side count as, beside the words themselves; measured in
 # docs/retrieval.md.
-_PAIR_WEIGHT = 0.4
+_PAIR_WEIGHT = 0.5
 # A longer query is cut: its first words say what it is about, and work stays bounded.
 _MOST_QUERY_TERMS = 256
 

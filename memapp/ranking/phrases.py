@@ -4,6 +4,7 @@ A vector hardly tells such strings apart, so texts that contain them are looked 
 """
 
 import re
+from collections.abc import Collection
 
 _QUOTED = re.compile(
     r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|「([^」\n]{1,200})」"
@@ -18,8 +19,13 @@ _SHORTEST = 3
 _MOST = 8
 
 
-def exact_phrases(query: str) -> list[str]:
-    """Return up to eight strings of a query to look up literally, those quoted first."""
+def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
+    """Return up to eight strings of a query to look up literally, those quoted first.
+
+    Args:
+        query: The question, as it was asked.
+        without: Names in lower case that are known speakers and so tell too little.
+    """
     found: dict[str, None] = {}
     for match in _QUOTED.finditer(query):
         found[next(group for group in match.groups() if group).strip()] = None
@@ -28,7 +34,7 @@ def exact_phrases(query: str) -> list[str]:
         token = _POSSESSIVE.sub("", match[0]).removesuffix("()")
         if _is_telling(token, is_first=_starts_sentence(rest, match.start())):
             found[token] = None
-    return [phrase for phrase in found if phrase][:_MOST]
+    return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
 
 
 def _is_telling(token: str, *, is_first: bool) -> bool:

@@ -3,13 +3,13 @@
 import re
 
 _SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\u061f]+[.!?\u3002\uff01\uff1f\u061f]*")
-_QUESTION_MARKS = ("?", "\uff1f", "\u061f")
+_QUESTION_MARK = re.compile(r"[?\uff1f\u061f]")
 
 
 def asking_share(text: str) -> float:
     """Return the share of a text's characters that stand in questions, 0 to 1."""
-    if not any(mark in text for mark in _QUESTION_MARKS):
+    if not _QUESTION_MARK.search(text):
         return 0.0
     sentences = [sentence.strip() for sentence in _SENTENCE.findall(text)]
-    asking = sum(len(s) for s in sentences if s.endswith(_QUESTION_MARKS))
+    asking = sum(len(s) for s in sentences if _QUESTION_MARK.search(s[-1:]))
     return asking / max(1, sum(map(len, sentences)))

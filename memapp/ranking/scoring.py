@@ -5,14 +5,14 @@ The weights are explained, with what each part brings, in docs/retrieval.md.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.conversations import neighbours
 from memapp.ranking.keywords import bm25, idf_of
 from memapp.ranking.phrases import exact_phrases
@@ -25,9 +25,7 @@ Mode = Literal["hybrid", "semantic", "keyword"]
 Scores = NDArray[np.float64]
 """One number per candidate, in their order."""
 
-_SEMANTIC_SHARE = 0.5
-# A query that names something literally trusts words more.
-_SEMANTIC_SHARE_OF_LITERAL_QUERY = 0.4
+_SEMANTIC_SHARE = 0.45
 _EXACT_WEIGHT = 0.2
 _SPEAKER_WEIGHT = 0.25
 _TIME_WEIGHT = 0.25
@@ -37,42 +35,6 @@ _TIME_FADES_WITHIN = timedelta(days=7)
 _ASKING_DISCOUNT = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A text that may answer the query.
-
-    Attributes:
-        text: What keyword scoring sees; `lexical_text` and `passage_text` write it.
-        cosine: Cosine similarity of its vector to the query's, -1 to 1.
-        conversation: The conversation it is a turn of; None for everything else.
-        occurred_at: When it was said or happened; orders the turns of a conversation.
-        recorded_at: Orders turns that occurred at the same time.
-        speaker: Who said it; None for everything else.
-    """
-
-    text: str
-    cosine: float
-    conversation: str | None = None
-    occurred_at: datetime | None = None
-    recorded_at: datetime | None = None
-    speaker: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """One candidate's place in the result.
-
-    Attributes:
-        index: Its position among the candidates given.
-        score: 0 to 1, higher is better; comparable within one result only.
-        parts: What makes up the score, by name; they add up to it.
-    """
-
-    index: int
-    score: float
-    parts: Mapping[str, float]
-
-
 def rank(
     query: str,
     candidates: Sequence[Candidate],
@@ -80,10 +42,11 @@ def rank(
     mode: Mode = "hybrid",
     speakers: Collection[str] = (),
     now: datetime | None = None,
+    limit: int | None = None,
 ) -> list[Ranked]:
     """Order candidates by how well they answer the query.
 
-    `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` is the mean of both, each
+    `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` weighs both about equally, each
     brought to 0..1 within the candidates, and adds what a candidate gains from the query's literal
     phrases, from its neighbours in a conversation, from its speaker and from its time.
 
@@ -94,6 +57,7 @@ def rank(
         speakers: The known speakers that the query names, in lower case. If it is exactly one,
             what this speaker said is preferred; leave it empty to prefer nobody.
         now: When the query is asked (aware), to understand `last week`.
+        limit: How many results at most; by default, all.
 
     Returns:
         One entry per candidate, best first; equal scores keep the order given.
@@ -116,7 +80,7 @@ def rank(
             score=min(1.0, float(total[row]) / divisor),
             parts={name: float(values[row]) / divisor for name, values in parts.items()},
         )
-        for row in map(int, np.argsort(-total, kind="stable"))
+        for row in map(int, np.argsort(-total, kind="stable")[:limit])
     ]
 
 
@@ -126,19 +90,14 @@ def _hybrid(
     speakers: Collection[str],
     now: datetime | None,
 ) -> dict[str, Scores]:
-    phrases = [phrase for phrase in exact_phrases(query) if phrase.lower() not in speakers]
-    share = _SEMANTIC_SHARE_OF_LITERAL_QUERY if phrases else _SEMANTIC_SHARE
-    semantic = share * _spread(_cosines(candidates))
-    keyword = (1 - share) * _keyword(query, candidates)
+    phrases = exact_phrases(query, without=speakers)
+    semantic = _SEMANTIC_SHARE * _spread(_cosines(candidates))
+    keyword = (1 - _SEMANTIC_SHARE) * _keyword(query, candidates)
     parts = {
         "semantic": semantic,
         "keyword": keyword,
         "exact": _EXACT_WEIGHT * _containing(phrases, candidates),
-        "neighbours": neighbours(
-            semantic + keyword,
-            [c.conversation for c in candidates],
-            [(c.occurred_at, c.recorded_at) for c in candidates],
-        ),
+        "neighbours": neighbours(semantic + keyword, candidates),
         "speaker": _SPEAKER_WEIGHT * _said_by(speakers, candidates),
         "time": _TIME_WEIGHT * _within(mentioned_times(query, now), candidates),
     }

@@ -5,6 +5,7 @@ The single place that decides it: a change here means that stored vectors must b
 
 from datetime import datetime
 
+from memapp.ranking.identifiers import looks_like_code, with_identifiers_spelled_out
 from memapp.ranking.times import MONTHS
 
 
@@ -33,5 +34,10 @@ def passage_text(title: str, heading: str, text: str) -> str:
 
 
 def passage_embedding_text(title: str, heading: str, text: str) -> str:
-    """Word a passage for the embedder: its title and heading path above its text."""
-    return passage_text(title, heading, text)
+    """Word a passage for the embedder: its title and heading path above its text.
+
+    In program code the identifiers are spelled out (`readFile` becomes `read File`), because the
+    embedder knows words and not names made of them.
+    """
+    worded = passage_text(title, heading, text)
+    return with_identifiers_spelled_out(worded) if looks_like_code(text) else worded

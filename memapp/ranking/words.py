@@ -14,10 +14,10 @@ from itertools import chain
 
 import Stemmer
 
+from memapp.ranking.identifiers import identifier_parts
+
 # Letters, digits and underscores of any script, with inner apostrophes.
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
-# Where a part of an identifier ends: parse_HTTPBody2Text -> parse HTTP Body2 Text.
-_PART_END = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Scripts that are written without spaces between words: Thai to Myanmar, Khmer, kana, bopomofo,
 # Han, and Hangul, whose particles stick to the words.
 _UNSPACED = re.compile(
@@ -84,10 +84,9 @@ def _split_word(word: str) -> tuple[str, ...]:
         return ()
     if _UNSPACED.search(whole):
         return tuple(_bigrams(whole))
-    parts = [part.lower() for part in _PART_END.split(word) if part]
-    if len(parts) > 1:
-        return tuple(map(_stem, [whole, *(part for part in parts if part not in STOP_WORDS)]))
-    return (_stem(whole),)
+    parts = [part.lower() for part in identifier_parts(word.removesuffix("'s"))]
+    others = [part for part in parts if part != whole and part not in STOP_WORDS]
+    return tuple(map(_stem, [whole, *others]))
 
 
 def _bigrams(word: str) -> list[str]:
