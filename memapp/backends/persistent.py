@@ -7,6 +7,7 @@ from chromadb.api.client import Client
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
+from memapp.backends.embedded_engine import claim_engine
 from memapp.backends.folder_lock import FolderLock
 from memapp.backends.isolation import isolated_settings
 from memapp.chroma_config import ChromaConfig
@@ -21,6 +22,7 @@ def connect(config: ChromaConfig) -> ClientAPI:
     folder = Path(config.path).absolute()
     lock = FolderLock(folder)
     try:
+        claim_engine()
         return FolderChroma(folder, lock)
     except BaseException:
         # A half-built system would stay in Chroma's registry and answer the next attempt.
