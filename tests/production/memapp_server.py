@@ -91,7 +91,7 @@ class MemappServer:
         """Return the status that a path answers, 0 for none."""
         try:
             return requests.get(self.url + path, timeout=5).status_code
-        except requests.ConnectionError:
+        except requests.RequestException:
             return 0
 
     def send(self, number: int) -> None:
