@@ -120,9 +120,8 @@ class Run:
             if operation.name not in self._parts or is_about_documents != about_documents:
                 continue
             able = [one for one in contestants if takes_part(one.name, operation)]
-            for clients in operation.clients:
-                if clients in self._size.clients:
-                    self._rounds.measure(operation, clients, able)
+            for clients in self._size.clients_for(operation.clients):
+                self._rounds.measure(operation, clients, able)
 
     def _measure_growth(self) -> None:
         size = self._size
@@ -130,8 +129,9 @@ class Run:
         names = [name for name in GROWING if name in self._contestants]
         with self._started(corpora, names) as contestants:
             if "recall" in self._parts:
-                self._measure_recall(contestants)
-            for clients in GROWTH.clients:
+                main = self.results.population
+                self._measure_recall([one for one in contestants if one.corpus.label != main])
+            for clients in self._size.clients_for(GROWTH.clients):
                 self._rounds.measure(GROWTH, clients, contestants)
 
     def _fill_libraries(self, contestants: Sequence[Contestant]) -> None:

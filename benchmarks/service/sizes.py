@@ -1,5 +1,6 @@
 """How much is measured: tiny for the tests, small for work on the code, full for the record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,8 @@ class Size:
         document_characters: Length of each, and of those that are ingested.
         rounds: Turns of each contestant that count.
         seconds: Length of a turn.
-        clients: Numbers of clients at the same time, of those an operation names.
+        clients: Numbers of clients at the same time, of those an operation names; the last if it
+            names none of them.
         recall_searches: Searches that are compared with brute force.
         flat_requests: Requests over which memory must stay flat.
         starts: How often gunicorn is started anew.
@@ -49,6 +51,10 @@ class Size:
     flat_requests: int
     starts: int
     processes: int
+
+    def clients_for(self, named: Sequence[int]) -> Sequence[int]:
+        """Return the numbers of clients with which an operation is measured that names some."""
+        return [clients for clients in named if clients in self.clients] or self.clients[-1:]
 
     def corpus(self, population: Population, cache: Path, *, documents: bool) -> Corpus:
         """Return the corpus of a population, with the library or without."""
@@ -74,7 +80,7 @@ SIZES = {
         document_characters=3000,
         rounds=1,
         seconds=0.1,
-        clients=(1, 8),
+        clients=(2,),
         recall_searches=4,
         flat_requests=40,
         starts=1,
