@@ -43,6 +43,11 @@ READERS: Mapping[str, str] = {
     "text": "memapp.readers.text:create",
     "markdown": "memapp.readers.markdown:create",
     "html": "memapp.readers.html:create",
+    "json": "memapp.readers.json:create",
+    "csv": "memapp.readers.csv:create",
+    "code": "memapp.readers.code:create",
+    "pdf": "memapp.readers.pdf:create",
+    "office": "memapp.readers.office:create",
 }
 
 _EXTENSION = "memapp.rooms"

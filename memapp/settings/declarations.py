@@ -309,8 +309,8 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         "READERS",
         _PLUGIN_NAMES,
-        ("text", "markdown", "html"),
-        "What reads the files that are ingested.",
+        ("text", "markdown", "html", "json", "csv", "code", "pdf"),
+        "What reads the files that are ingested; office needs the extra memapp[office].",
         _PLUGINS,
     ),
     Setting(
@@ -367,7 +367,7 @@ DECLARED: tuple[Setting, ...] = (
         "CHUNK_OVERLAP",
         Whole(0, 10000),
         200,
-        "Characters that neighbouring chunks share; less than CHUNK_CHARACTERS.",
+        "Characters that neighbouring chunks share; at most half of CHUNK_CHARACTERS.",
         _RETRIEVAL,
     ),
     Setting(

@@ -65,9 +65,9 @@ def worker_fault(given: Given, workers: int, source: str) -> str | None:
 
 def _overlap(given: Given) -> Iterator[str]:
     length, overlap = given.get("CHUNK_CHARACTERS"), given.get("CHUNK_OVERLAP")
-    if length is not None and overlap is not None and overlap >= length:
+    if length is not None and overlap is not None and 2 * overlap > length:
         yield (
-            f"{given.named('CHUNK_OVERLAP')}: must be less than "
+            f"{given.named('CHUNK_OVERLAP')}: must be at most half of "
             f"{given.named('CHUNK_CHARACTERS')}; lower the one or raise the other"
         )
 

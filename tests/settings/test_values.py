@@ -82,7 +82,7 @@ PORT = "must be a whole number from 1 to 65535"
         ("READERS", "[1]", "must be a list of short names"),
         ("READERS", "[text", "written as JSON or TOML"),
         ("LOG_LEVEL", "info", "did you mean 'INFO'?"),
-        ("CHUNK_OVERLAP", "1200", "must be less than CHUNK_CHARACTERS = 1200 from default"),
+        ("CHUNK_OVERLAP", "601", "must be at most half of CHUNK_CHARACTERS = 1200 from default"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_rule(
@@ -226,7 +226,7 @@ def test_the_apps_config_cannot_change_the_settings(tmp_path: Path) -> None:
     settings.as_dict()["READERS"].clear()
 
     assert settings["FLASK"]["A"]["b"] == (1,)
-    assert settings["READERS"] == ("text", "markdown", "html")
+    assert settings["READERS"] == ("text", "markdown", "html", "json", "csv", "code", "pdf")
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+import os
+import time
+
+import pytest
+
+from memapp.errors import InvalidInput
+from memapp.readers.apart import MEMORY, read_apart
+from memapp.readers.decoding import unreadable
+from memapp.records import PageMark, ReadDocument
+
+
+def echo(content: bytes) -> ReadDocument:
+    print("libraries print things")  # noqa: T201
+    text = content.decode() + "\ud800"
+    return ReadDocument(text, str(os.getpid()), (PageMark(0, 1),), "markdown")
+
+
+def refuse(content: bytes) -> ReadDocument:
+    raise unreadable(f"is {content.decode()}")
+
+
+def sleep(content: bytes) -> ReadDocument:
+    time.sleep(60)
+    return ReadDocument(content.decode())
+
+
+def fill_memory(content: bytes) -> ReadDocument:
+    return ReadDocument(str(len(content * MEMORY)))
+
+
+def crash(content: bytes) -> ReadDocument:
+    os.abort()
+
+
+def here(name: str) -> str:
+    return f"{__name__}:{name}"
+
+
+def test_what_the_function_returns_comes_back_from_another_process() -> None:
+    read = read_apart(here("echo"), "Grüße\n".encode())
+
+    assert read.text == "Grüße\n\ufffd"
+    assert read.title != str(os.getpid())
+    assert (read.pages, read.format) == ((PageMark(0, 1),), "markdown")
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("refuse", "is content"),
+        ("sleep", "takes longer than 2 seconds"),
+        ("fill_memory", "is damaged, or takes too much memory"),
+        ("crash", "is damaged, or takes too much memory"),
+        ("missing", "is damaged"),
+    ],
+)
+def test_a_file_that_brings_the_reader_down_is_refused(
+    name: str, rule: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_apart(here(name), b"content", seconds=2)
+
+    assert caught.value.errors[0].pointer == "/file"
+    assert rule in caught.value.errors[0].detail
+    assert "content" not in caplog.text
