@@ -26,4 +26,5 @@ def parse(text: str) -> datetime:
 
 def write(moment: datetime) -> str:
     """Write an aware time in UTC with microseconds and `Z`; thus texts sort as times do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

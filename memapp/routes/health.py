@@ -1,5 +1,6 @@
 """`/health`: does the process answer, does Chroma, and should a balancer send requests here?"""
 
+from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
 
@@ -39,7 +40,7 @@ def liveness() -> Response:
         {
             "status": "ok",
             "service": "memapp",
-            "version": version("memapp"),
+            "version": _version(),
             "environment": current_app.config["ENVIRONMENT"],
             "mode": current_app.config["CHROMA_MODE"],
         }
@@ -73,6 +74,11 @@ def readiness() -> Response:
         raise Refused(_DRAINING)
     wiring.health().latency()
     return answer({"status": "ready"})
+
+
+@cache
+def _version() -> str:
+    return version("memapp")  # It reads a file.
 
 
 _DRAINING = Problem(
