@@ -5,9 +5,9 @@ import re
 # Where a part ends: parse_HTTPBody2Text -> parse HTTP Body2 Text.
 _PART_END = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"\w+")
-_CODE_MARKS = "{}();=<>_"
-# Share of code marks among the characters: 0 to 0.01 in prose, 0.02 to 0.14 in most code.
-_SHARE_IN_CODE = 0.03
+_CODE_MARKS = "{};=<>_"
+# Share of these marks among the characters that are no spaces: hardly any in prose.
+_SHARE_IN_CODE = 0.01
 
 
 def identifier_parts(word: str) -> list[str]:

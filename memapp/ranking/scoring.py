@@ -46,9 +46,9 @@ def rank(
 ) -> list[Ranked]:
     """Order candidates by how well they answer the query.
 
-    `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` weighs both about equally, each
-    brought to 0..1 within the candidates, and adds what a candidate gains from the query's literal
-    phrases, from its neighbours in a conversation, from its speaker and from its time.
+    `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` weighs both about equally,
+    each brought to 0..1 within the candidates, and adds what a candidate gains from the query's
+    literal phrases, from its neighbours in a conversation, from its speaker and from its time.
 
     Args:
         query: The question, as it was asked.
