@@ -142,8 +142,8 @@ class ChromaMemories:
         """Count memories of one tenant, or of all; may include expired ones."""
         return sum(
             self._shard(name.tenant, name.shard).count()
-            for name, _ in self._shelves.everywhere()
-            if name.shard is not None and tenant in {None, name.tenant}
+            for name, _ in self._shelves.everywhere(tenant)
+            if name.shard is not None
         )
 
     def sweep(self, now: datetime) -> int:

@@ -42,13 +42,17 @@ class MemoryShelves:
             return None
         return self.find_shard(tenant, layout.shard_of_user(user_id, shard_count(ledger)))
 
-    def everywhere(self) -> list[tuple[layout.CollectionName, Collection]]:
-        """Return the ledgers and shards of all tenants."""
+    def everywhere(
+        self, tenant: str | None = None
+    ) -> list[tuple[layout.CollectionName, Collection]]:
+        """Return the ledgers and shards of one tenant, or of all."""
         found = []
         for name in self._connection.names():
             parsed = layout.parse_name(name)
-            collection = None if parsed is None else self._connection.find(name)
-            if parsed is not None and collection is not None:
+            if parsed is None or tenant not in {None, parsed.tenant}:
+                continue
+            collection = self._connection.find(name)
+            if collection is not None:
                 found.append((parsed, collection))
         return found
 
