@@ -27,7 +27,7 @@ Scores = NDArray[np.float64]
 
 _SEMANTIC_SHARE = 0.45
 _EXACT_WEIGHT = 0.2
-_SPEAKER_WEIGHT = 0.25
+SPEAKER_BOOST = 0.25
 _TIME_WEIGHT = 0.25
 # People speak of things some days before or after they happen.
 _TIME_FADES_WITHIN = timedelta(days=7)
@@ -41,6 +41,7 @@ def rank(
     *,
     mode: Mode = "hybrid",
     speakers: Collection[str] = (),
+    speaker_boost: float = SPEAKER_BOOST,
     now: datetime | None = None,
     limit: int | None = None,
 ) -> list[Ranked]:
@@ -55,7 +56,8 @@ def rank(
         candidates: The pool; a larger one gives better word statistics.
         mode: Which evidence counts.
         speakers: The known speakers that the query names, in lower case. If it is exactly one,
-            what this speaker said is preferred; leave it empty to prefer nobody.
+            what this speaker said is preferred.
+        speaker_boost: What a memory of that speaker gains, 0 to 1; 0 prefers nobody.
         now: When the query is asked (aware), to understand `last week`.
         limit: How many results at most; by default, all.
 
@@ -70,7 +72,8 @@ def rank(
         case "keyword":
             parts = {"keyword": _keyword(query, candidates)}
         case "hybrid":
-            parts = _hybrid(query, candidates, speakers, now)
+            said = speaker_boost * _said_by(speakers, candidates)
+            parts = _hybrid(query, candidates, said, exact_phrases(query, without=speakers), now)
     total = np.sum(list(parts.values()), axis=0)
     # The additions may pass 1. One divisor for all keeps the order, and the parts' sum.
     divisor = max(1.0, float(total.max()))
@@ -87,10 +90,10 @@ def rank(
 def _hybrid(
     query: str,
     candidates: Sequence[Candidate],
-    speakers: Collection[str],
+    said: Scores,
+    phrases: Sequence[str],
     now: datetime | None,
 ) -> dict[str, Scores]:
-    phrases = exact_phrases(query, without=speakers)
     semantic = _SEMANTIC_SHARE * _spread(_cosines(candidates))
     keyword = (1 - _SEMANTIC_SHARE) * _keyword(query, candidates)
     parts = {
@@ -98,7 +101,7 @@ def _hybrid(
         "keyword": keyword,
         "exact": _EXACT_WEIGHT * _containing(phrases, candidates),
         "neighbours": neighbours(semantic + keyword, candidates),
-        "speaker": _SPEAKER_WEIGHT * _said_by(speakers, candidates),
+        "speaker": said,
         "time": _TIME_WEIGHT * _within(mentioned_times(query, now), candidates),
     }
     kept = 1 - _ASKING_DISCOUNT * _asking(candidates)

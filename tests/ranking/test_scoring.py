@@ -135,6 +135,7 @@ def test_a_named_speaker_is_preferred_and_two_are_not() -> None:
     ]
     assert rank("likes tea", pool, speakers={"ann"})[0].index == 1
     assert rank("likes tea", pool, speakers={"ann", "bob"})[0].index == 0
+    assert rank("likes tea", pool, speakers={"ann"}, speaker_boost=0)[0].index == 0
 
 
 def test_a_turn_next_to_a_match_beats_a_turn_elsewhere() -> None:
