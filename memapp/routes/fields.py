@@ -5,7 +5,7 @@ that are settings travel as pydantic's validation context, and in the schema as 
 `openapi.py` replaces by the number of the app it speaks for.
 """
 
-import unicodedata
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,7 +44,8 @@ MAX_SOURCE_CHARACTERS = 2_000
 MAX_FORMAT_CHARACTERS = 64
 MAX_COLLECTION_CHARACTERS = 128
 
-_LAYOUT = "\t\n\r"
+_BREAKS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_DEBRIS_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def without_default(schema: JsonSchemaValue) -> None:
 
 def _line(text: str) -> str:
     """Refuse what breaks logs, headers and URLs, and what cannot be told from another id."""
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        message = "must not hold control characters"
+    if _BREAKS.search(text):
+        message = "must not hold control characters or line breaks"
         raise ValueError(message)
     return _not_blank(text)
 
@@ -103,7 +104,7 @@ _DEBRIS = "must not hold control characters other than tab and line breaks"
 
 
 def _has_debris(text: str) -> bool:
-    return any(character < " " and character not in _LAYOUT for character in text)
+    return _DEBRIS_CHARACTERS.search(text) is not None
 
 
 def _without_debris(text: str) -> str:

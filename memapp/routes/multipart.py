@@ -8,7 +8,7 @@ from werkzeug.datastructures import FileStorage
 from memapp.errors import FieldError, InvalidInput
 from memapp.routes import strict_json
 from memapp.routes.limits import limits
-from memapp.routes.parsing import malformed
+from memapp.routes.parsing import malformed, refuse_encoding
 from memapp.routes.problems import Refused
 
 UPLOAD = "multipart/form-data"
@@ -26,6 +26,7 @@ def form_values() -> dict[str, str | FileStorage]:
         InvalidInput: a part is given twice, is not UTF-8, or is no file where one is due.
         Refused: the body is cut off, or not multipart at all.
     """
+    refuse_encoding()
     request.max_content_length = limits().MAX_UPLOAD_BYTES
     request.max_form_memory_size = limits().MAX_UPLOAD_BYTES
     request.max_form_parts = _MAX_PARTS

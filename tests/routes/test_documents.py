@@ -128,6 +128,13 @@ def test_a_bad_form_is_refused_by_the_name_of_its_field(
     assert collection not in names
 
 
+def test_a_compressed_form_is_refused(client: CheckedClient) -> None:
+    form = {"file": (io.BytesIO(b"x"), "a.txt")}
+    headers = {"Content-Encoding": "gzip"}
+    response = client.post("/v1/rag/documents", data=form, headers=headers)
+    assert (response.status_code, response.get_json()["code"]) == (415, "unsupported_media_type")
+
+
 def test_a_form_that_is_not_utf8_is_refused(client: CheckedClient) -> None:
     data = (
         b'--x\r\nContent-Disposition: form-data; name="title"\r\n\r\n\xff\r\n'

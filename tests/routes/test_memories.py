@@ -60,6 +60,20 @@ def test_the_same_text_in_the_same_scope_is_stored_once(client: CheckedClient, u
     assert second.get_json() == {**first.get_json(), "deduplicated": True}
 
 
+def test_times_at_the_ends_of_the_calendar_are_kept_and_found(
+    client: CheckedClient, user: str
+) -> None:
+    times = ["0001-01-01T00:00:00.000000Z", "1969-12-31T23:59:59.999999Z"]
+    times.append("9999-12-31T23:59:59.999999Z")
+    for time in times:
+        body = {"user_id": user, "text": time, "occurred_at": time, "expires_at": times[-1]}
+        assert client.post("/v1/memories", json=body).get_json()["occurred_at"] == time
+    for time in times:
+        question = {"user_id": user, "query": "x", "filter": {"occurred_at": time}}
+        found = client.post("/v1/memories/search", json=question).get_json()["data"]
+        assert [memory["text"] for memory in found] == [time]
+
+
 def test_ttl_seconds_sets_when_a_memory_expires(client: CheckedClient, user: str) -> None:
     before = datetime.now(UTC)
     body = {"user_id": user, "text": "soon gone", "ttl_seconds": 60}
