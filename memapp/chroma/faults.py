@@ -6,7 +6,7 @@ name the fault and the mend; they repeat no page of HTML and no token.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
@@ -192,11 +192,27 @@ def _of_chroma(error: chroma.ChromaError) -> Fault:
     return _of_damage(text)
 
 
+_SQLITE: Mapping[int, str] = {
+    5: "another program has locked Chroma's database",
+    6: "another program has locked Chroma's database",
+    8: "Chroma's data folder was removed or replaced, or may not be written",
+    10: "the disk that holds Chroma's data fails",
+    11: "Chroma's database is damaged: restore it from a backup",
+    13: "the disk that holds Chroma's data is full",
+    14: "Chroma's data folder was removed, or may not be read",
+    26: "Chroma's database is damaged: restore it from a backup",
+}
+"""What SQLite's primary result codes mean to us: https://www.sqlite.org/rescode.html."""
+
+
 def _of_damage(text: str) -> Fault:
-    if re.search(r"disk is full|No space left|os error 28|code: 13\b", text):
-        return Fault(StoreUnavailable("the disk that holds Chroma's data is full"))
-    if re.search(r"readonly database|code: 1032|unable to open database", text):
-        message = "Chroma's data folder was removed or replaced, or may not be written"
+    code = re.search(r"\(code: (\d+)\)", text)
+    meaning = _SQLITE.get(int(code[1]) % 256) if code else None
+    if meaning:
+        # An embedded engine that met one keeps a lock, and hangs when all is well again.
+        return Fault(StoreBroken(meaning), is_stale=True)
+    if "logs to the metadata segment" in text:
+        message = "Chroma cannot store what it was given: look at its disk and its log"
         return Fault(StoreBroken(message), is_stale=True)
     if re.search(r"pickle|hnsw|Error finding id|Error getting embedding|compact", text):
         message = f"the index of a collection is damaged and must be rebuilt: {text}"
