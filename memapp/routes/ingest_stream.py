@@ -10,6 +10,7 @@ from memapp.errors import MemappError
 from memapp.routes.answering import JSON, NDJSON, json_bytes
 from memapp.routes.document_shapes import ingested_members
 from memapp.routes.problems import problem_of
+from memapp.routes.request_ids import request_id, resume
 from memapp.services.documents import Ingested, IngestProgress
 
 Steps = Iterator[IngestProgress | Ingested]
@@ -32,16 +33,17 @@ def streamed(steps: Steps) -> Response:
     first = next(steps)
     # Proxies such as nginx would keep the lines back to send them all at once.
     headers = {"X-Accel-Buffering": "no", "Cache-Control": "no-store"}
-    return Response(_lines(first, steps), headers=headers, mimetype=NDJSON)
+    return Response(_lines(first, steps, request_id()), headers=headers, mimetype=NDJSON)
 
 
-def _lines(first: IngestProgress | Ingested, steps: Steps) -> Iterator[bytes]:
+def _lines(first: IngestProgress | Ingested, steps: Steps, caller: str) -> Iterator[bytes]:
     with closing(cast("Generator[IngestProgress | Ingested]", steps)):
         yield _line(first)
         try:
             for step in steps:
                 yield _line(step)
         except MemappError as error:
+            resume(caller)  # The server reads the stream when the request is over.
             yield json_bytes({"event": "error", **problem_of(error).document()}) + b"\n"
 
 

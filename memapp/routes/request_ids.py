@@ -27,6 +27,11 @@ def request_id() -> str:
     return _current.get()
 
 
+def resume(earlier: str) -> None:
+    """Speak for an earlier request again, whose answer is still being made."""
+    _current.set(earlier)
+
+
 class RequestIdFilter(logging.Filter):
     """Gives every log record an attribute `request_id`, for formatters."""
 

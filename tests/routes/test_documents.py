@@ -2,13 +2,17 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from flask import Flask
 
+from memapp.embedders.hashing import HashEmbedder
+from memapp.errors import EmbedderUnavailable
+from memapp.ports import Embedder
+from memapp.records import Vectors
 from tests.openapi import CheckedClient, checked_client
 
 TEXT = (
@@ -197,6 +201,39 @@ def test_an_ingest_streams_its_progress_when_asked(client: CheckedClient, collec
     assert len(done) > 2
     again = client.post("/v1/rag/documents", json=body, headers=headers)
     assert [line["document"]["unchanged"] for line in _lines(again.data)] == [True]
+
+
+class TiringEmbedder(HashEmbedder):
+    """Embeds one batch of texts, and then no more."""
+
+    batches = 0
+
+    def embed_documents(self, texts: Sequence[str]) -> Vectors:
+        self.batches += 1
+        if self.batches > 1:
+            message = "api.example.com does not answer"
+            raise EmbedderUnavailable(message)
+        return super().embed_documents(texts)
+
+
+def tiring_embedder(_config: Mapping[str, Any]) -> Embedder:
+    """Return an embedder that fails half-way."""
+    return TiringEmbedder()
+
+
+def test_a_stream_that_fails_half_way_ends_with_the_problem_and_stores_nothing(
+    make_app: Callable[..., Flask],
+) -> None:
+    client = checked_client(make_app(EMBEDDER=f"{__name__}:tiring_embedder"))
+    text = "\n\n".join(f"Paragraph {n}. " + "word " * 100 for n in range(200))
+    headers = {"Accept": "application/x-ndjson", "X-Request-ID": "find-me"}
+    body = {"id": "d", "text": text}
+    lines = _lines(client.post("/v1/rag/documents", json=body, headers=headers).data)
+    assert lines[-1]["event"] == "error"
+    assert (lines[-1]["code"], lines[-1]["status"]) == ("embedder_unavailable", 503)
+    assert lines[-1]["request_id"] == "find-me"
+    assert {line["event"] for line in lines[:-1]} == {"progress"}
+    assert client.get("/v1/rag/documents/d").status_code == 404
 
 
 def test_a_stream_that_cannot_begin_is_a_problem_like_any_other(client: CheckedClient) -> None:
