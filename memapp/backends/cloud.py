@@ -3,7 +3,7 @@
 from chromadb.api import ClientAPI
 
 from memapp.backends.http import HttpChroma
-from memapp.backends.isolation import isolated_settings
+from memapp.backends.isolation import IsolatedSettings
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ def connect(config: ChromaConfig) -> ClientAPI:
     return HttpChroma(
         tenant=config.tenant or None,
         database=config.database or None,
-        settings=isolated_settings(
+        settings=IsolatedSettings(
             chroma_api_impl="chromadb.api.fastapi.FastAPI",
             chroma_server_host=config.cloud_host,
             chroma_server_http_port=443,

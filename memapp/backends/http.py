@@ -9,7 +9,7 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.auth import UserIdentity
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
-from memapp.backends.isolation import isolated_settings
+from memapp.backends.isolation import IsolatedSettings
 from memapp.backends.patience import make_patient
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.errors import ConfigurationError, StoreBroken
@@ -26,7 +26,7 @@ def connect(config: ChromaConfig) -> ClientAPI:
     return HttpChroma(
         tenant=config.tenant or DEFAULT_TENANT,
         database=config.database or DEFAULT_DATABASE,
-        settings=isolated_settings(
+        settings=IsolatedSettings(
             chroma_api_impl="chromadb.api.fastapi.FastAPI",
             chroma_server_host=_url_host(config.host),
             chroma_server_http_port=config.port,

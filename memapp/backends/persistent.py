@@ -9,7 +9,7 @@ from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT
 
 from memapp.backends.embedded_engine import claim_engine
 from memapp.backends.folder_lock import FolderLock
-from memapp.backends.isolation import isolated_settings
+from memapp.backends.isolation import IsolatedSettings
 from memapp.chroma_config import ChromaConfig
 
 
@@ -40,7 +40,7 @@ class FolderChroma(Client):
         super().__init__(
             tenant=DEFAULT_TENANT,
             database=DEFAULT_DATABASE,
-            settings=isolated_settings(is_persistent=True, persist_directory=str(folder)),
+            settings=IsolatedSettings(is_persistent=True, persist_directory=str(folder)),
         )
 
     def close(self) -> None:

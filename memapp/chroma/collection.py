@@ -64,15 +64,22 @@ class Collection:
     def __init__(
         self,
         connection: "Connection",
-        name: str,
-        metadata: Mapping[str, Any],
+        stored: ChromaCollection,
         *,
         creation: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = name
-        self.metadata = metadata
+        """Make a handle on what is stored now.
+
+        Args:
+            connection: Through which it was found.
+            stored: Chroma's own handle.
+            creation: Metadata with which writes make it anew if it was dropped; None never does.
+        """
+        self.name = stored.name
+        self.metadata: Mapping[str, Any] = dict(stored.metadata or {})
         self._connection = connection
         self._creation = creation
+        self._judged = stored.id
 
     def get(
         self,
@@ -210,10 +217,9 @@ class Collection:
 
     def _run(self, operation: Callable[[ChromaCollection], T], *, remake: bool = False) -> T:
         def attempt(session: Session) -> T:
-            known = session.collections.get(self.name)
-            if known is not None:
+            if self.name in session.collections:
                 try:
-                    return operation(known)
+                    return operation(self._resolve(session, remake=False))
                 except NotFoundError:
                     session.collections.pop(self.name, None)
             try:
@@ -226,10 +232,12 @@ class Collection:
 
     def _resolve(self, session: Session, *, remake: bool) -> ChromaCollection:
         collection = resolve(session, self.name, self._creation if remake else None)
-        if dict(collection.metadata or {}) != dict(self.metadata):
-            # Whoever made this handle judged the collection by its metadata.
-            message = f"the collection {self.name} was made anew"
-            raise CollectionGone(message)
+        if collection.id != self._judged:
+            # Whoever holds this handle judged the collection by its metadata.
+            if dict(collection.metadata or {}) != dict(self.metadata):
+                message = f"the collection {self.name} was made anew"
+                raise CollectionGone(message)
+            self._judged = collection.id
         return collection
 
     def _write(

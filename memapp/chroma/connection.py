@@ -81,7 +81,7 @@ class Connection:
         """
         creation = dict(metadata)
         stored = self.run(lambda session: resolve(session, name, creation))
-        return Collection(self, name, dict(stored.metadata or {}), creation=creation)
+        return Collection(self, stored, creation=creation)
 
     def find(self, name: str) -> Collection | None:
         """Return the collection of this name, or None if there is none."""
@@ -89,7 +89,7 @@ class Connection:
             stored = self.run(lambda session: resolve(session, name, None))
         except CollectionGone:
             return None
-        return Collection(self, name, dict(stored.metadata or {}))
+        return Collection(self, stored)
 
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""

@@ -20,7 +20,8 @@ PATIENCE = Patience()
 
 def unit_vectors(count: int, dimensions: int = 8) -> Vectors:
     raw = np.random.default_rng(7).normal(size=(count, dimensions))
-    return (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    vectors: Vectors = (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
+    return vectors
 
 
 @pytest.fixture(params=["ephemeral", "persistent", "http"])
