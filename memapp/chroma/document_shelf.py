@@ -1,5 +1,6 @@
 """The two collections of one knowledge base, and its documents as they are now."""
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -88,7 +89,7 @@ class Shelf:
         raise StoreBroken(message)
 
     def current(
-        self, fetch: Callable[[], Records], now: datetime
+        self, fetch: Callable[[], Records], now: datetime, seen: "SeenHeads"
     ) -> tuple[Records, list[FoundChunk]]:
         """Fetch chunks, and tell which of them belong to current revisions.
 
@@ -99,23 +100,24 @@ class Shelf:
         Args:
             fetch: Gives chunks with metadata and text.
             now: The current time.
+            seen: The heads that this process has seen.
 
         Returns:
             What was fetched, and the part of it that counts, in the same order.
         """
-        known: dict[str, str] = {}
         for _ in range(LOOKS):
+            begun_at = time.monotonic()
             records = fetch()
             chunks = self._decoded_chunks(records)
             heads = self.heads_of({chunk.id.key for chunk in chunks})
-            doubtful = {
-                chunk.id.key: heads[chunk.id.key].attempt
+            doubtful = [
+                heads[chunk.id.key]
                 for chunk in chunks
                 if chunk.id.key in heads and _may_be_incomplete(chunk, heads[chunk.id.key], now)
-            }
-            if all(known.get(key) == attempt for key, attempt in doubtful.items()):
+            ]
+            new = [head for head in doubtful if not seen.before(head, begun_at)]
+            if not new:
                 break
-            known |= doubtful
         return records, [
             FoundChunk(heads[chunk.id.key], chunk, place)
             for place, chunk in enumerate(chunks)
@@ -129,6 +131,24 @@ class Shelf:
     def _decoded_chunks(self, records: Records) -> list[StoredChunk]:
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         return [decode_chunk(id_, fields, text) for id_, fields, text in found]
+
+
+class SeenHeads:
+    """When this process first saw which head; safe for many threads.
+
+    Every step is one operation of a dictionary, so threads can only forget a head.
+    """
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._first_seen: dict[str, float] = {}
+
+    def before(self, head: Head, moment: float) -> bool:
+        """Tell whether a head that is seen now was seen before a time (`time.monotonic`)."""
+        if len(self._first_seen) > self._MOST:
+            self._first_seen.clear()
+        return self._first_seen.setdefault(head.attempt, time.monotonic()) < moment
 
 
 def _may_be_incomplete(chunk: StoredChunk, head: Head, now: datetime) -> bool:

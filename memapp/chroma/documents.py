@@ -12,7 +12,7 @@ from memapp.chroma.connection import Connection
 from memapp.chroma.document_layout import CollectionName, document_key, parse_name
 from memapp.chroma.document_records import column_of, whole_text
 from memapp.chroma.document_revision import ChromaRevision
-from memapp.chroma.document_shelf import FoundChunk, Shelf
+from memapp.chroma.document_shelf import FoundChunk, SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma.identity import check_identity, identity_metadata
@@ -61,6 +61,7 @@ class ChromaDocuments:
         self._identity = identity
         self._clock = clock
         self._grace = grace
+        self._seen = SeenHeads()
 
     def get(self, tenant: str, collection: str, document_id: str) -> Document | None:
         """Return the document's current revision, or None."""
@@ -231,7 +232,8 @@ class ChromaDocuments:
         def read(shelf: Shelf) -> list[NearChunk]:
             most = limit
             while True:
-                records, found = shelf.current(partial(fetch, shelf, most), self._clock())
+                look = partial(fetch, shelf, most)
+                records, found = shelf.current(look, self._clock(), self._seen)
                 # Chunks that are not current took places in the answer.
                 if len(found) >= limit or len(records.ids) < most:
                     return [near(records, one) for one in found[:limit]]

@@ -194,20 +194,25 @@ def test_a_commit_that_is_repeated_after_another_one_still_shows_a_whole_revisio
     assert store.text("acme", "kb", "doc") == "one two"
 
 
+def after_each_call(
+    method: Callable[..., Records], action: Callable[[], Any]
+) -> Callable[..., Records]:
+    """Return `method`, doing something right after each call."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Records:
+        result = method(*args, **kwargs)
+        action()
+        return result
+
+    return wrapped
+
+
 def after_the_first_call(
     method: Callable[..., Records], action: Callable[[], Any]
 ) -> Callable[..., Records]:
     """Return `method`, doing something right after its first call."""
-    calls: list[None] = []
-
-    def wrapped(*args: Any, **kwargs: Any) -> Records:
-        result = method(*args, **kwargs)
-        calls.append(None)
-        if len(calls) == 1:
-            action()
-        return result
-
-    return wrapped
+    actions = [action]
+    return after_each_call(method, lambda: actions and actions.pop()())
 
 
 @pytest.mark.parametrize("age", [0, 1])
@@ -238,6 +243,20 @@ def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
     monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, finish))
 
     assert seen(store) == ["one", "two"]
+
+
+def test_what_was_seen_before_the_query_is_not_fetched_twice(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two"], batch=1).commit()
+    seen(store)
+    calls: list[None] = []
+    monkeypatch.setattr(
+        Collection, "query", after_each_call(Collection.query, lambda: calls.append(None))
+    )
+
+    assert seen(store) == ["one", "two"]
+    assert len(calls) == 1
 
 
 def test_the_text_is_whole_when_the_revision_is_replaced_while_it_is_read(
