@@ -309,7 +309,10 @@ class DocumentStore(Protocol):
         ...
 
     def count(self, tenant: str | None) -> Mapping[str, int]:
-        """Count `documents` and `chunks` of one tenant, or of all."""
+        """Count `documents` and `chunks` of one tenant, or of all.
+
+        May include chunks that a sweep would remove.
+        """
         ...
 
     def sweep(self, now: datetime) -> int:

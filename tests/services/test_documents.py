@@ -13,13 +13,13 @@ from memapp.readers import html, markdown
 from memapp.readers import text as plain_text
 from memapp.records import Vectors
 from memapp.services.documents import (
-    BATCH,
     Documents,
     Ingest,
     Ingested,
     IngestProgress,
     Retrieval,
 )
+from memapp.services.ingesting import BATCH
 from tests.fakes.document_store import FakeDocuments
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -375,6 +375,20 @@ def test_a_code_that_no_vector_tells_apart_is_found_exactly(
         narrow.ingest("acme", ingest(words, id=str(number)))
 
     found = ids(narrow, 'where is "zx-0017"', collections=("default",), limit=2)
+
+    assert found[0] == "17"
+
+
+def test_an_exact_match_is_found_behind_a_filter_too(
+    store: FakeDocuments, embedder: CountingEmbedder, clock: SettableClock
+) -> None:
+    narrow = service(store, embedder, clock, pool=2)
+    for number in range(30):
+        words = f"Order ZX-{number:04d} was shipped from the store in Hamburg."
+        narrow.ingest("acme", ingest(words, id=str(number), metadata={"n": number}))
+    some = Comparison("metadata.n", "gte", 12)
+
+    found = ids(narrow, 'where is "ZX-0017"', collections=("default",), limit=2, condition=some)
 
     assert found[0] == "17"
 
