@@ -34,8 +34,6 @@ T = TypeVar("T")
 GRACE = timedelta(minutes=15)
 """An ingest that has not written for so long is dead."""
 
-_CHUNK = ("metadatas", "documents")
-
 
 class ChromaDocuments:
     """Documents of all tenants in one Chroma; safe for many threads and processes."""
@@ -132,13 +130,9 @@ class ChromaDocuments:
         where = None if condition is None else narrow(condition, column_of)
 
         def fetch(shelf: Shelf, most: int) -> Records:
-            include = (*_CHUNK, "distances")
-            return shelf.chunks.query(vector, limit=most, where=where, include=include)
+            return shelf.chunks.query(vector, limit=most, where=where)
 
-        def near(records: Records, found: FoundChunk) -> NearChunk:
-            return _near(found, 1.0 - records.distances[found.place])
-
-        return self._current(tenant, collection, limit, fetch, near)
+        return self._current(tenant, collection, limit, fetch)
 
     def containing(
         self, tenant: str, collection: str, phrases: Sequence[str], vector: Vector, limit: int
@@ -149,14 +143,9 @@ class ChromaDocuments:
         pattern = {"$regex": one_of(phrases)}
 
         def fetch(shelf: Shelf, most: int) -> Records:
-            include = (*_CHUNK, "embeddings")
-            return shelf.chunks.get(where_document=pattern, limit=most, include=include)
+            return shelf.chunks.query(vector, limit=most, where_document=pattern)
 
-        def near(records: Records, found: FoundChunk) -> NearChunk:
-            assert records.vectors is not None  # noqa: S101
-            return _near(found, float(records.vectors[found.place] @ vector))
-
-        return self._current(tenant, collection, limit, fetch, near)
+        return self._current(tenant, collection, limit, fetch)
 
     def exists(self, tenant: str, collection: str) -> bool:
         """Tell whether there is such a collection, even an empty one."""
@@ -225,7 +214,6 @@ class ChromaDocuments:
         collection: str,
         limit: int,
         fetch: Callable[[Shelf, int], Records],
-        near: Callable[[Records, FoundChunk], NearChunk],
     ) -> list[NearChunk]:
         """Return `limit` fetched chunks of current revisions, or fewer if there are no more."""
 
@@ -236,7 +224,7 @@ class ChromaDocuments:
                 records, found = shelf.current(look, self._clock(), self._seen)
                 # Chunks that are not current took places in the answer.
                 if len(found) >= limit or len(records.ids) < most:
-                    return [near(records, one) for one in found[:limit]]
+                    return [_near(records, one) for one in found[:limit]]
                 most *= 2
 
         return self._read(tenant, collection, read, [])
@@ -258,5 +246,6 @@ class ChromaDocuments:
         return size
 
 
-def _near(found: FoundChunk, cosine: float) -> NearChunk:
+def _near(records: Records, found: FoundChunk) -> NearChunk:
+    cosine = 1.0 - records.distances[found.place]
     return NearChunk(found.head.document, found.chunk.chunk, cosine)
