@@ -1,0 +1,1 @@
+"""How well memapp ranks, measured through its HTTP API: `python -m benchmarks.retrieval FOLDER`."""
