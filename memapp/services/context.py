@@ -113,7 +113,10 @@ def _shortened(text: str, length: int) -> str:
 
 def _block(number: int, quote: _Quote, *, cut: str = "") -> str:
     document = quote.document
-    name = " > ".join(part for part in (document.title, quote.heading) if part)
+    # Of a document that begins with its title, the path of headings does so too.
+    has_title = f"{quote.heading} > ".startswith(f"{document.title} > ")
+    parts = (quote.heading,) if has_title else (document.title, quote.heading)
+    name = " > ".join(part for part in parts if part)
     place = [
         f'document "{document.id}"',
         f'collection "{document.collection}"',

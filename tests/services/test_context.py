@@ -35,6 +35,21 @@ def test_passages_are_numbered_quoted_and_traceable() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("", "The guide"),
+        ("The guide", "The guide"),
+        ("The guide > Linux", "The guide > Linux"),
+        ("The guidelines", "The guide > The guidelines"),
+    ],
+)
+def test_a_title_that_the_headings_begin_with_is_shown_once(heading: str, name: str) -> None:
+    context = context_of([passage("text", heading=heading)])
+
+    assert context.startswith(f"[1] {name} (document")
+
+
 def test_no_passages_make_an_empty_context() -> None:
     assert context_of([], max_characters=10) == ""
 
