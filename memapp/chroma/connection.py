@@ -193,7 +193,7 @@ class Connection:
                     fault = self._judge(session, error)
                     if fault is None:
                         raise
-                    if not fault.is_passing or attempt >= self._patience.retries:
+                    if not fault.is_passing or attempt >= self._most_repeats(fault):
                         self._outage = fault.error if fault.is_outage else None
                         raise fault.error from error
                     self._pause(attempt)
@@ -304,6 +304,10 @@ class Connection:
         if fault is not None and fault.is_stale:
             self._discard(session)
         return fault
+
+    def _most_repeats(self, fault: Fault) -> int:
+        retries = self._patience.retries
+        return max(retries, fault.repeats) if retries else 0
 
     def _pause(self, attempt: int) -> None:
         time.sleep(random.uniform(0.5, 1.0) * self._patience.backoff * 2**attempt)  # noqa: S311

@@ -36,12 +36,14 @@ class Fault:
     Attributes:
         error: What to raise instead.
         is_passing: The same call may well succeed at once.
+        repeats: At least how often a passing fault is worth repeating, where repeating is allowed.
         is_outage: Nobody answers; other calls would fail too.
         is_stale: The client itself is of no use any more and must be opened anew.
     """
 
     error: MemappError
     is_passing: bool = False
+    repeats: int = 0
     is_outage: bool = False
     is_stale: bool = False
 
@@ -216,10 +218,12 @@ def _of_damage(text: str) -> Fault:
         return Fault(StoreBroken(message), is_stale=True)
     if re.search(r"pickle|hnsw|Error finding id|Error getting embedding|compact", text):
         message = f"the index of a collection is damaged and must be rebuilt: {text}"
-        # Chroma reads a collection's records first and its index afterwards: a read that meets a
-        # deletion in between fails with these words too, and succeeds when it is repeated.
-        is_passing = re.search("Error finding id|Error getting embedding", text) is not None
-        return Fault(StoreBroken(message), is_passing=is_passing)
+        if re.search("Error finding id|Error getting embedding", text):
+            # Chroma reads a collection's records first and its index afterwards: a read that meets
+            # a deletion in between fails with these words too, until the deletion is complete,
+            # which takes a busy disk some tenths of a second.
+            return Fault(StoreBroken(message), is_passing=True, repeats=5)
+        return Fault(StoreBroken(message))
     return Fault(StoreBroken(f"Chroma failed: {text}"))
 
 

@@ -19,6 +19,7 @@ from memapp.backends import cloud, http, persistent
 from memapp.backends.isolation import IsolatedSettings
 from memapp.chroma.connection import Connection
 from memapp.chroma.faults import fault_of
+from memapp.chroma.session import Session
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.errors import (
     ConfigurationError,
@@ -317,6 +318,24 @@ def test_only_a_query_that_met_a_write_under_way_is_repeated() -> None:
         if (fault := fault_of(chroma_errors.InternalError(text))) and fault.is_passing
     }
     assert passing == {"Nothing found on disk", "Error finding id", "Error getting embedding"}
+
+
+@pytest.mark.parametrize(("retries", "calls"), [(2, 6), (0, 1)])
+def test_a_read_that_met_a_deletion_waits_for_its_end(
+    chroma_server: ChromaServer, retries: int, calls: int
+) -> None:
+    patience = replace(QUICK, retries=retries, backoff=0.001)
+    connection = connection_to(chroma_server.port, patience=patience)
+    seen = []
+
+    def read(_session: Session) -> None:
+        seen.append(1)
+        raise chroma_errors.InternalError("Error executing plan: Internal error: Error finding id")
+
+    with pytest.raises(StoreBroken, match="must be rebuilt"):
+        connection.run(read)
+    connection.close()
+    assert len(seen) == calls
 
 
 TRANSPORT: dict[type[httpx.TransportError], tuple[type[MemappError], bool]] = {
