@@ -28,7 +28,7 @@ def make_patient(session: httpx.Client, heartbeat_url: str, patience: Patience) 
     # Never longer than a slice: the heartbeat itself must not wait in slices.
     short = httpx.Timeout(min(patience.heartbeat_timeout, patience.probe_timeout))
 
-    def is_alive() -> bool:
+    def ask() -> bool:
         try:
             answer = session.get(heartbeat_url, timeout=short)
         except httpx.TransportError:
@@ -38,18 +38,35 @@ def make_patient(session: httpx.Client, heartbeat_url: str, patience: Patience) 
     session.timeout = httpx.Timeout(
         patience.read_timeout, connect=patience.connect_timeout, write=patience.probe_timeout
     )
-    network = _PatientNetwork(patience.probe_timeout, is_alive)
+    network = _PatientNetwork(patience.probe_timeout, _Pulse(ask))
     for transport in (session._transport, *session._mounts.values()):  # noqa: SLF001
         if isinstance(transport, httpx.HTTPTransport):
             transport._pool._network_backend = network  # noqa: SLF001
 
 
+class _Pulse:
+    """The signs of life of one server: its heartbeat, and whatever else comes from it."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._last_sign = 0.0
+
+    def is_felt(self) -> bool:
+        """Ask for a heartbeat; an answer to any other call meanwhile is as good."""
+        begin = time.monotonic()
+        return self._ask() or self._last_sign >= begin
+
+    def note(self) -> None:
+        """Note that something has come from the server."""
+        self._last_sign = time.monotonic()
+
+
 class _PatientNetwork(httpcore.NetworkBackend):
     """Open connections that wait in slices; the time to connect includes the look-up."""
 
-    def __init__(self, slice_seconds: float, is_alive: Callable[[], bool]) -> None:
+    def __init__(self, slice_seconds: float, pulse: _Pulse) -> None:
         self._slice = slice_seconds
-        self._is_alive = is_alive
+        self._pulse = pulse
         self._plain = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -81,18 +98,16 @@ class _PatientNetwork(httpcore.NetworkBackend):
         raise failure or httpcore.ConnectError(f"{host} has no address")
 
     def _patient(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
-        return _PatientStream(stream, self._slice, self._is_alive)
+        return _PatientStream(stream, self._slice, self._pulse)
 
 
 class _PatientStream(httpcore.NetworkStream):
     """Read in slices, and ask for a sign of life after each without an answer."""
 
-    def __init__(
-        self, stream: httpcore.NetworkStream, slice_seconds: float, is_alive: Callable[[], bool]
-    ) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, slice_seconds: float, pulse: _Pulse) -> None:
         self._stream = stream
         self._slice = slice_seconds
-        self._is_alive = is_alive
+        self._pulse = pulse
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what has come, within `timeout` seconds, while the server lives."""
@@ -101,14 +116,17 @@ class _PatientStream(httpcore.NetworkStream):
         deadline = time.monotonic() + timeout
         while True:
             try:
-                return self._stream.read(max_bytes, self._slice)
+                received = self._stream.read(max_bytes, self._slice)
             except httpcore.ReadTimeout:
                 if time.monotonic() >= deadline:
                     raise
-                if not self._is_alive():
+                if not self._pulse.is_felt():
                     # The kind of fault that says "there is nobody", as against "it takes long".
                     message = "the connection is accepted, but the server gives no sign of life"
                     raise httpcore.ConnectTimeout(message) from None
+            else:
+                self._pulse.note()
+                return received
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write everything; `timeout` seconds without any progress are too many."""
@@ -123,7 +141,7 @@ class _PatientStream(httpcore.NetworkStream):
     ) -> httpcore.NetworkStream:
         """Go on in TLS."""
         secured = self._stream.start_tls(ssl_context, server_hostname, timeout)
-        return _PatientStream(secured, self._slice, self._is_alive)
+        return _PatientStream(secured, self._slice, self._pulse)
 
     def get_extra_info(self, info: str) -> Any:
         """Tell about the socket."""

@@ -28,6 +28,8 @@ class Gate:
         port: Where it listens, on 127.0.0.1.
         answers: What it answers to every request but the heartbeat; None passes it on.
         delay: Seconds it waits before every request but the heartbeat.
+        delayed: The delay is for paths that end so.
+        is_deaf: Whether the heartbeat alone is not answered.
         hang_ups: How many of the next requests it drops after they have reached Chroma.
         is_mute: Whether it answers nothing at all, the heartbeat included.
         requests: Method and path of what it was asked.
@@ -37,6 +39,8 @@ class Gate:
     def __init__(self, upstream_port: int) -> None:
         self.answers: Answer | None = None
         self.delay = 0.0
+        self.delayed = ""
+        self.is_deaf = False
         self.hang_ups = 0
         self.is_mute = False
         self.requests: list[tuple[str, str]] = []
@@ -64,12 +68,12 @@ class Gate:
         self.requests.append((request.command, request.path))
         self.headers = dict(request.headers)
         is_heartbeat = request.path.endswith("/heartbeat")
-        while self.is_mute and not self.closing.wait(0.02):
+        while (self.is_mute or (self.is_deaf and is_heartbeat)) and not self.closing.wait(0.02):
             pass
         if self.answers is not None and not is_heartbeat:
             self.reply(request, self.answers.status, self.answers.body.encode(), self.answers)
             return
-        if not is_heartbeat:
+        if not is_heartbeat and request.path.endswith(self.delayed):
             self.closing.wait(self.delay)
         upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=30)
         upstream.request(request.command, request.path, body, {"Content-Type": "application/json"})

@@ -15,7 +15,7 @@ from memapp.chroma.connection import Connection
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.records import Vectors
 
-CHILDREN = 3
+CHILDREN = 2
 
 
 def vectors(number: int) -> Vectors:
@@ -40,7 +40,7 @@ def use(connection: Connection, number: int) -> None:
 
 
 def be_child(connection: Connection, number: int) -> None:
-    for _ in range(5):
+    for _ in range(3):
         use(connection, number)
     sys.exit(0)  # Like a worker: through atexit and the interpreter's own end.
 
@@ -79,7 +79,7 @@ def children_beside_a_busy_parent(connection: Connection) -> None:
             except BaseException as error:  # noqa: BLE001
                 failures.append(error)
 
-    threads = [threading.Thread(target=keep_busy, args=(10 + i,)) for i in range(4)]
+    threads = [threading.Thread(target=keep_busy, args=(10 + i,)) for i in range(3)]
     for thread in threads:
         thread.start()
     children = [fork(connection, number) for number in range(1, 1 + CHILDREN)]

@@ -17,7 +17,7 @@ from tests.chroma.fake_servers import Answer, Gate, gate, listener, say_nothing
 from tests.chroma_server import ChromaServer
 
 PATIENCE = Patience(
-    connect_timeout=0.5, probe_timeout=0.3, heartbeat_timeout=0.5, read_timeout=60, backoff=0.01
+    connect_timeout=0.5, probe_timeout=0.5, heartbeat_timeout=0.5, read_timeout=60, backoff=0.01
 )
 HEARTBEAT = ("GET", "/api/v2/heartbeat")
 
@@ -114,17 +114,41 @@ def test_a_frozen_server_that_takes_no_large_write_is_given_up(
 
 def test_a_slow_server_is_waited_for(relay: Gate, connection: Connection) -> None:
     connection.names()
-    relay.delay = 4 * PATIENCE.probe_timeout
+    relay.delay = 3 * PATIENCE.probe_timeout
     assert connection.names() == []
 
 
 def test_a_slow_answer_is_asked_for_once(relay: Gate, connection: Connection) -> None:
     connection.names()
     relay.requests.clear()
-    relay.delay = 4 * PATIENCE.probe_timeout
+    relay.delay = 3 * PATIENCE.probe_timeout
     connection.names()
     assert len([asked for asked in relay.requests if asked != HEARTBEAT]) == 1
     assert HEARTBEAT in relay.requests
+
+
+def test_answers_to_other_calls_are_signs_of_life_too(relay: Gate, connection: Connection) -> None:
+    connection.names()
+    relay.delay, relay.delayed, relay.is_deaf = 4 * PATIENCE.probe_timeout, "_count", True
+    ended = threading.Event()
+
+    def keep_busy() -> None:
+        while not ended.is_set():
+            connection.names()
+
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    try:
+        assert connection.run(lambda session: session.client.count_collections()) == 0
+    finally:
+        ended.set()
+        busy.join()
+
+
+def test_the_default_times_notice_a_dead_server_within_two_seconds() -> None:
+    patience = Patience()
+    assert patience.probe_timeout + patience.heartbeat_timeout < 2
+    assert patience.connect_timeout < 2
 
 
 def test_a_slow_server_that_dies_while_it_is_waited_for_is_given_up(
