@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,12 +20,7 @@ from benchmarks.service.tables import report
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     options = _options(arguments)
-    if options.show is None:
-        results = _measure(options)
-        if options.json is not None:
-            results.write(options.json)
-    else:
-        results = Results.read(options.show)
+    results = _measure(options) if options.show is None else Results.read(options.show)
     print(report(results))
     if options.charts is not None:
         for path in draw(results, options.charts):
@@ -45,14 +41,21 @@ def _measure(options: argparse.Namespace) -> Results:
     def say(message: str) -> None:
         print(f"{time.monotonic() - began:7.1f} s  {message}", file=sys.stderr, flush=True)
 
-    return Run(
+    run = Run(
         size,
         parts=options.only,
         contestants=options.contestants,
         cache=options.cache,
         seed=options.seed,
         say=say,
-    ).go()
+    )
+    # Told to end, it stops what it has started and keeps what it has found.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    try:
+        return run.go()
+    finally:
+        if options.json is not None:
+            run.results.write(options.json)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

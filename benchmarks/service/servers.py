@@ -70,14 +70,18 @@ class Server:
             )
         self.pid = self._process.pid
         if ready_path:
-            self.wait_for(ready_path)
+            try:
+                self.wait_for(ready_path)
+            except BaseException:
+                # Nobody else knows of it yet, not even when the whole run is told to end.
+                self.stop()
+                raise
 
     def wait_for(self, path: str) -> None:
         """Wait until GET `path` is answered with success."""
         deadline = time.monotonic() + START_SECONDS
         while not self._answers(path):
             if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
                 message = f"{self._process.args!r} does not answer: {self.output()}"
                 raise RuntimeError(message)
             time.sleep(0.02)
