@@ -15,7 +15,7 @@ serve: $(VENV)/.installed
 	$(BIN)/flask run --port $(PORT)
 
 test: $(VENV)/.installed-dev system-packages
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
