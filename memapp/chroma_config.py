@@ -24,7 +24,7 @@ class Patience:
 
     connect_timeout: float = 1.0
     probe_timeout: float = 1.0
-    heartbeat_timeout: float = 0.8
+    heartbeat_timeout: float = 0.6
     read_timeout: float = 30.0
     retries: int = 2
     backoff: float = 0.05

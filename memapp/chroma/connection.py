@@ -208,14 +208,20 @@ class Connection:
         self.resume()
 
     def hold(self) -> None:
-        """Keep new calls waiting, let those under way end, and close the client."""
+        """Keep new calls waiting, let those under way end, and close the client.
+
+        Until `resume` no client is open, and none can be opened.
+        """
         with self._idle:
             self._is_held = True
             self._idle.wait_for(lambda: self._users == 0, timeout=DRAIN_SECONDS)
-            self._discard(self._session)
+        # A call that was cut off opens a client as it is repeated: not before this is released.
+        self._opening.acquire()
+        self._discard(self._session)
 
     def resume(self) -> None:
         """Let the calls go on that `hold` keeps waiting."""
+        self._opening.release()
         with self._idle:
             self._is_held = False
             self._idle.notify_all()
@@ -229,7 +235,7 @@ class Connection:
         self._idle = threading.Condition()
         self._users = 0
         self._is_held = False
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._scouting = threading.Lock()
 
     @contextmanager

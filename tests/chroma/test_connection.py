@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from chromadb.api import ClientAPI
 
-from memapp.backends import ephemeral, http, persistent
+from memapp.backends import cloud, ephemeral, http, persistent
+from memapp.backends.isolation import IsolatedSettings
 from memapp.chroma.connection import Connection
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma_config import ChromaConfig, Patience
-from memapp.errors import Conflict, StoreBroken
+from memapp.errors import Conflict, StoreBroken, StoreUnavailable
 from memapp.records import Vectors
+from tests.chroma_server import ChromaServer
 
 PATIENCE = Patience()
 
@@ -152,3 +154,28 @@ def test_renaming_nothing_is_told(connection: Connection) -> None:
 def test_the_canary_reads_in_seconds(connection: Connection) -> None:
     connection.ensure("shelf", {"kind": "a"})
     assert 0 < connection.canary() < 10
+
+
+def test_the_cloud_is_reached_by_tls_at_its_host() -> None:
+    config = ChromaConfig(cloud_host="127.0.0.1", api_key="ck-1", patience=PATIENCE)
+    connection = Connection(partial(cloud.connect, config), patience=PATIENCE)
+    with pytest.raises(StoreUnavailable):  # Nobody listens on port 443 here.
+        connection.names()
+
+
+def test_tenant_and_database_are_taken_from_the_key_where_none_are_named(
+    chroma_server: ChromaServer,
+) -> None:
+    client = http.HttpChroma(
+        tenant=None,
+        database=None,
+        settings=IsolatedSettings(
+            chroma_api_impl="chromadb.api.fastapi.FastAPI",
+            chroma_server_host=chroma_server.host,
+            chroma_server_http_port=chroma_server.port,
+            chroma_overwrite_singleton_tenant_database_access_from_auth=True,
+        ),
+        patience=PATIENCE,
+    )
+    assert (client.tenant, client.database) == ("default_tenant", "default_database")
+    client.close()

@@ -1,6 +1,7 @@
 """A slow Chroma is waited for, a dead one is not."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -177,6 +178,30 @@ def test_a_call_cut_off_is_repeated(relay: Gate, connection: Connection) -> None
     shelf.add(["1"], eye(1), [{"n": 1}], ["text"])
     assert relay.hang_ups == 0
     assert shelf.count() == 1
+
+
+def test_a_call_cut_off_by_closing_is_repeated_when_a_client_may_be_open_again(
+    relay: Gate, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.connection.DRAIN_SECONDS", 0.1)
+    connection.names()
+    opened: list[bool] = []
+    failures: list[MemappError] = []
+    relay.requests.clear()
+    relay.delay = 3
+    calling = threading.Thread(target=lambda: failures.extend(in_parallel(connection.names, 1)))
+    calling.start()
+    while not relay.requests:
+        time.sleep(0.01)
+    connection.hold()
+    relay.delay = 0
+    for _ in range(20):
+        calling.join(0.05)
+        opened.append(connection._session is not None)
+    connection.resume()
+    calling.join()
+    assert failures == []
+    assert not any(opened)
 
 
 def test_repetitions_are_bounded(relay: Gate, connection: Connection) -> None:
