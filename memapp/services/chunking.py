@@ -76,9 +76,12 @@ class _Cutter:
             fresh = self._resume(end)
             start = self._start_with_overlap(last, end, fresh)
             cut = self._cut(start, end)
-            if cut is None and start < fresh:
-                start, cut = fresh, self._cut(fresh, end)
-            last, end = start, self._last_resort(start) if cut is None else cut
+            # The overlap, and then the indentation, are given up before a word is parted.
+            for start_at in (fresh, blank_end(self.text, end)):
+                if cut is None:
+                    start = start_at
+                    cut = self._cut(start, end) or self._last_between_words(start)
+            last, end = start, start + self._limit if cut is None else cut
             yield start, end
 
     def _resume(self, end: int) -> int:
@@ -118,19 +121,17 @@ class _Cutter:
         ]
         return max(pauses, key=lambda pause: (pause.kind, pause.end)).end if pauses else None
 
-    def _last_resort(self, start: int) -> int:
-        """Return the last end that parts no word, or else the limit."""
+    def _last_between_words(self, start: int) -> int | None:
+        """Return the last end that parts no word, or None if the first word is too long."""
         at = start + self._limit
         while at > start:
             if fence := self._parted_fence(at):
                 at = fence.start
             elif self.text[at - 1].isspace() or is_inside_word(self.text, at):
                 at -= 1
-            elif blank_end(self.text, start) < at:
-                return at
             else:
-                break
-        return start + self._limit
+                return at
+        return None
 
     def _parted_fence(self, at: int) -> Span | None:
         return self.outline.parted_fence(at, longest=self._limit)
