@@ -15,7 +15,7 @@ IS_FULL = os.environ.get("FULL_CHECK") == "1"
 """Whether to run the proof at full length (minutes), as `make full-check` does."""
 
 CLIENTS = 4
-WRITES = 800 if IS_FULL else 30
+WRITES = 800 if IS_FULL else 20
 """Memories that each client writes."""
 
 PATIENCE = "60"
