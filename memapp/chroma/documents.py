@@ -130,7 +130,7 @@ class ChromaDocuments:
         where = None if condition is None else narrow(condition, column_of)
 
         def fetch(shelf: Shelf, most: int) -> Records:
-            return shelf.chunks.query(vector, limit=most, where=where)
+            return shelf.nearest(vector, most, where=where)
 
         return self._current(tenant, collection, limit, fetch)
 
@@ -143,7 +143,7 @@ class ChromaDocuments:
         pattern = {"$regex": one_of(phrases)}
 
         def fetch(shelf: Shelf, most: int) -> Records:
-            return shelf.chunks.query(vector, limit=most, where_document=pattern)
+            return shelf.nearest(vector, most, where_document=pattern)
 
         return self._current(tenant, collection, limit, fetch)
 

@@ -280,6 +280,33 @@ def test_the_text_is_whole_when_the_revision_is_replaced_while_it_is_read(
     assert store.text("acme", "kb", "doc") == "three"
 
 
+def test_a_chunk_that_the_index_cannot_reach_is_found_where_all_are_asked_for(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two", "three"]).commit()
+    before = store.nearest("acme", "kb", QUERY, 9, None)
+    real = Collection.query
+
+    def losing(collection: Collection, vector: Any, *, limit: int, **conditions: Any) -> Records:
+        found = real(collection, vector, limit=limit, **conditions)
+        kept = [i for i, text in enumerate(found.documents) if text != "two"]
+        return Records(
+            ids=[found.ids[i] for i in kept],
+            metadatas=[found.metadatas[i] for i in kept],
+            documents=[found.documents[i] for i in kept],
+            vectors=None,
+            distances=[found.distances[i] for i in kept],
+        )
+
+    monkeypatch.setattr(Collection, "query", losing)
+    found = store.nearest("acme", "kb", QUERY, 9, None)
+
+    assert [near.chunk for near in found] == [near.chunk for near in before]
+    expected = [near.cosine for near in before]
+    assert [near.cosine for near in found] == pytest.approx(expected, abs=1e-6)
+    assert len(store.containing("acme", "kb", ["t"], QUERY, 9)) == 2
+
+
 def test_leftovers_take_no_places_from_what_is_current(
     store: ChromaDocuments, clock: SettableClock
 ) -> None:
