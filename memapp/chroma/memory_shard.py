@@ -211,8 +211,9 @@ class MemoryShard:
 
     def _alias(self, digest: str, revised: Memory) -> NewRecord:
         alias = layout.alias_id(digest)
-        # An alias whose memory has gone on to another text may still be there.
-        self.collection.delete([alias])
+        if self._read([alias]):
+            # Left by a memory that has gone on to another text: `add` would keep it.
+            self.collection.delete([alias])
         fields: Fields = {"kind": "alias", "owner": revised.user_id, "target": revised.id}
         return NewRecord(alias, fields)
 
