@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 
+from memapp.chroma_import import import_chroma
 from memapp.embedders.per_process import PerProcess
 from memapp.embedders.unit_length import unit_rows
 from memapp.errors import EmbedderUnavailable
@@ -56,6 +57,7 @@ class ChromaDefaultEmbedder:
 
 def _load() -> "ONNXMiniLM_L6_V2":
     # Imported here: importing it looks for the user's home.
+    import_chroma()
     from chromadb.utils.embedding_functions.onnx_mini_lm_l6_v2 import (  # noqa: PLC0415
         ONNXMiniLM_L6_V2,
     )

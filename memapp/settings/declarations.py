@@ -83,7 +83,7 @@ DECLARED: tuple[Setting, ...] = (
         Choice(MODES, or_plugin=True),
         "persistent",
         "How memapp reaches Chroma: a folder, a server, Chroma Cloud, this process's memory, "
-        "or your own connect(settings).",
+        "or your own connect(config).",
         _CHROMA,
         production="http",
     ),
