@@ -16,6 +16,9 @@ threads = 8
 # one on which a request is on its way. Idle connections cost no thread.
 keepalive = 75
 
+# The longest that gunicorn allows, for filters in query strings.
+limit_request_line = 8190
+
 # A worker whose main thread is stuck this long is replaced; slow requests do not count.
 timeout = 60
 

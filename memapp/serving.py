@@ -11,7 +11,6 @@ Knows gunicorn, and of memapp only the settings. Nothing here opens Chroma.
 
 import functools
 import hashlib
-import importlib
 import mmap
 import os
 import select
@@ -31,7 +30,9 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
 from memapp import settings
+from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
+from memapp.unreadable_requests import answer_with_problems
 
 WORKER_HEADER = "X-Memapp-Worker"
 """Response header that names the process that answered, without telling what it is called."""
@@ -43,12 +44,6 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 _LAST_CALL_SECONDS = 1.0
 """How long a stopping worker goes on taking in clients, should they never cease to come."""
-
-_SHARED_MODULES = ("chromadb", "numpy")
-"""Imported once, before the fork: workers start in a fraction of the time and share the memory.
-
-Importing them is safe; it is an open client that does not survive a fork.
-"""
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
@@ -113,12 +108,15 @@ def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> 
 
 
 def on_starting(server: Arbiter) -> None:
-    """Prepare what the workers share."""
+    """Prepare what the workers share.
+
+    Chroma's library is imported once, before the fork: workers start in a fraction of the time
+    and share the memory. Importing it is safe; it is an open client that does not survive a fork.
+    """
     _drain_flag()
     _let_booting_workers_be_stopped()
-    for name in _SHARED_MODULES:
-        importlib.import_module(name)
-    server.log.debug("Imported %s before the fork", ", ".join(_SHARED_MODULES))
+    import_chroma()
+    server.log.debug("Imported chromadb before the fork")
 
 
 def when_ready(server: Arbiter) -> None:
@@ -130,7 +128,8 @@ def when_ready(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Let the app know about draining, and clients about the worker."""
+    """Let the app know about draining, and clients about the worker and what it cannot read."""
+    answer_with_problems()
     worker.wsgi = _told(worker.wsgi, worker_name=_worker_name())
 
 

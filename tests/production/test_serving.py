@@ -43,7 +43,7 @@ class SlowServer(MemappServer):
         )
         (folder / "wsgi.py").write_text(SLOW_APP)
         with (folder / "gunicorn.conf.py").open("a") as configuration:
-            configuration.write("serving._SHARED_MODULES = ()\n")
+            configuration.write("serving.import_chroma = lambda: None\n")
 
 
 @contextmanager

@@ -56,6 +56,35 @@ def test_a_body_that_is_cut_off_stores_nothing_although_it_looks_whole(
     )
 
 
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"rubbish\r\n\r\n", 400, "malformed_request"),
+        (b"GET /health HTTP/1.1\r\nHost : x\r\n\r\n", 400, "malformed_request"),
+        (b"GET /health?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET /health HTTP/1.1\r\nX: " + b"x" * 70000 + b"\r\n\r\n", 431, "headers_too_large"),
+    ],
+    ids=["no HTTP", "broken header", "long line", "long header"],
+)
+def test_what_cannot_be_read_as_http_gets_a_problem_too(
+    server: MemappServer, request_: bytes, status: int, code: str
+) -> None:
+    answered, problem = _exchange(server, request_)
+
+    assert (answered, problem["code"]) == (status, code)
+    assert "rubbish" not in str(problem)
+
+
+def test_a_long_filter_in_a_query_string_is_read(server: MemappServer) -> None:
+    condition = json.dumps({"metadata.tag": {"in": ["x" * 60] * 80}})
+
+    answer = requests.get(
+        f"{server.url}/v1/memories", params={"user_id": "u", "filter": condition}, timeout=10
+    )
+
+    assert answer.status_code == 200
+
+
 def test_a_body_in_chunks_is_read_whole(server: MemappServer) -> None:
     chunks = iter([b'{"user_id": "chunks", ', b'"text": "in two parts"}'])
     url = f"{server.url}/v1/memories"
