@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from typing import Any
 
 from memapp.check import expectations
@@ -102,19 +103,29 @@ class Stop:
     """Nothing is left to do."""
 
 
-def run_client(
-    index: int,
-    plan: Plan,
-    target: Target,
-    inboxes: "Sequence[Queue[Any]]",
-    outbox: "Queue[Any]",
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """How the clients and the coordinator talk.
+
+    Attributes:
+        inboxes: Where each client is told what to look for.
+        outbox: Where all clients tell what they did.
+        enough: Set once no more is to be written.
+    """
+
+    inboxes: "Sequence[Queue[Any]]"
+    outbox: "Queue[Any]"
+    enough: Event
+
+
+def run_client(index: int, plan: Plan, target: Target, lines: Lines) -> None:
     """Be client number `index` until told to stop; the body of a process."""
     # Ctrl-C reaches every process of the terminal; the coordinator alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tally = Tally()
     client = _Client(plan, Deployment(target, tally), tally)
-    inbox, following = inboxes[index], inboxes[(index + 1) % plan.clients]
+    inbox, following = lines.inboxes[index], lines.inboxes[(index + 1) % plan.clients]
+    outbox = lines.outbox
 
     def handle(message: Passed | Audit) -> None:
         if isinstance(message, Audit):
@@ -130,7 +141,7 @@ def run_client(
 
     end = time.monotonic() + plan.seconds if plan.seconds else float("inf")
     number = 0
-    while number < plan.writes and time.monotonic() < end:
+    while number < plan.writes and time.monotonic() < end and not lines.enough.is_set():
         # What others have just been told goes first: it is to be looked for at once.
         while not inbox.empty():
             handle(inbox.get())

@@ -19,9 +19,10 @@ PROGRESS_SECONDS = 5.0
 
 _EPILOG = f"""\
 Exit code 0: nothing was wrong. 1: something was, or fewer workers answered than expected.
-2: the deployment cannot be tested. It writes for users of its own and forgets them at the end.
-The key needs the scopes memory:read and memory:write; {KEY_VARIABLE} holds it better than the
-command line, which other users of the machine can see.
+2: the deployment cannot be tested. Ctrl-C ends the writing, and the rest is done as usual.
+The test writes for users of its own and forgets them at the end. The key needs the scopes
+memory:read and memory:write; {KEY_VARIABLE} holds it better than the command line, which other
+users of the machine can see.
 """
 
 

@@ -12,6 +12,7 @@ import requests
 from memapp.check.findings import Finding, Tally, Wrong
 
 WORKER_HEADER = "X-Memapp-Worker"
+_CONFLICT = 409
 _SERVICE_UNAVAILABLE = 503
 _LONGEST_PAUSE = 1.0
 _SHOWN_CHARACTERS = 200
@@ -111,16 +112,21 @@ class Deployment:
             if response is not None and response.status_code in expect:
                 self._tally.seconds.setdefault(kind, []).append(took)
                 return Answer(response.status_code, _json_of(response), asked, attempt > 0)
-            if not self._may_repeat(response, deadline, took):
+            if not self._may_repeat(response, deadline, took, is_first=attempt == 0):
                 self._tally.record(Finding(Wrong.FAILED, f"{asked}: {_one_line(trouble)}"))
                 return None
         raise AssertionError  # pragma: no cover
 
-    def _may_repeat(self, response: requests.Response | None, deadline: float, took: float) -> bool:
-        if response is not None:
-            if response.status_code != _SERVICE_UNAVAILABLE:
-                return False
+    def _may_repeat(
+        self, response: requests.Response | None, deadline: float, took: float, *, is_first: bool
+    ) -> bool:
+        status = response.status_code if response is not None else 0
+        if status == _SERVICE_UNAVAILABLE:
             self._tally.slowest_unavailable = max(self._tally.slowest_unavailable, took)
+        # A change that was cut off may stand in the way of its own repetition for a while.
+        is_own_shadow = status == _CONFLICT and not is_first
+        if status not in {0, _SERVICE_UNAVAILABLE} and not is_own_shadow:
+            return False
         if time.monotonic() >= deadline:
             return False
         self._tally.unavailable += 1

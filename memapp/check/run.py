@@ -2,6 +2,7 @@
 
 import multiprocessing
 import queue
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from multiprocessing.context import ForkContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+from types import FrameType
 from typing import Any
 
 from memapp.check import expectations
@@ -16,6 +19,7 @@ from memapp.check.client import (
     MEMORIES,
     Audit,
     Audited,
+    Lines,
     Plan,
     Settled,
     Stop,
@@ -39,6 +43,8 @@ class NotTestable(Exception):
 
 def check(target: Target, plan: Plan, progress: Progress) -> Report:
     """Test a deployment, and forget all users of the test at the end, also when it fails.
+
+    Ctrl-C ends the writing; what was written is still looked for. Once more ends the test.
 
     Raises:
         NotTestable: the deployment does not answer, or does not let us in.
@@ -77,8 +83,8 @@ def _drive(
     """Let the clients work; return every item, and those that they found lost at rest."""
     items: list[Item] = []
     lost: list[Item] = []
-    with _clients(plan, target) as (processes, inboxes, outbox):
-        messages = _messages(outbox, processes)
+    with _clients(plan, target) as (processes, lines):
+        messages = _messages(lines.outbox, processes)
         writing, written = plan.clients, 0
         while writing or len(items) < written:
             match next(messages):
@@ -87,14 +93,14 @@ def _drive(
                     progress(f"{len(items)} of {plan.clients * plan.writes} memories")
                 case Written(number):
                     writing, written = writing - 1, written + number
-        for index, inbox in enumerate(inboxes):
+        for index, inbox in enumerate(lines.inboxes):
             inbox.put(Audit(items[index :: plan.clients]))
         for done in range(plan.clients):
             progress(f"looking for all of them once more, {done} of {plan.clients} shares done")
             match next(messages):
                 case Audited(missing):
                     lost += missing
-        for inbox in inboxes:
+        for inbox in lines.inboxes:
             inbox.put(Stop())
         for _ in processes:
             tally.add(next(messages))
@@ -102,9 +108,7 @@ def _drive(
 
 
 @contextmanager
-def _clients(
-    plan: Plan, target: Target
-) -> Iterator[tuple[list[BaseProcess], "list[Queue[Any]]", "Queue[Any]"]]:
+def _clients(plan: Plan, target: Target) -> Iterator[tuple[list[BaseProcess], Lines]]:
     """Start the processes, and let none of them outlive the run."""
     # This process has one thread and no open connection, so that a fork is safe and saves each
     # client the imports; elsewhere than on Linux the system's own libraries forbid it.
@@ -114,15 +118,16 @@ def _clients(
     else:
         context = multiprocessing.get_context("spawn")
     inboxes: list[Queue[Any]] = [context.Queue() for _ in range(plan.clients)]
-    outbox: Queue[Any] = context.Queue()
+    lines = Lines(inboxes, context.Queue(), context.Event())
     processes: list[BaseProcess] = [
-        context.Process(target=run_client, args=(index, plan, target, inboxes, outbox))
+        context.Process(target=run_client, args=(index, plan, target, lines))
         for index in range(plan.clients)
     ]
     try:
         for process in processes:
             process.start()
-        yield processes, inboxes, outbox
+        _let_ctrl_c_set(lines.enough)
+        yield processes, lines
         for process in processes:
             process.join(timeout=target.timeout)
     finally:
@@ -130,6 +135,14 @@ def _clients(
             if process.is_alive():
                 process.terminate()
                 process.join()
+
+
+def _let_ctrl_c_set(enough: Event) -> None:
+    def stop_writing(_number: int, _frame: FrameType | None) -> None:
+        enough.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop_writing)
 
 
 def _messages(outbox: "Queue[Any]", processes: list[BaseProcess]) -> Iterator[Any]:

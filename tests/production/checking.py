@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ IS_FULL = os.environ.get("FULL_CHECK") == "1"
 CLIENTS = 4
 WRITES = 800 if IS_FULL else 20
 """Memories that each client writes."""
+
+WITHOUT_END = "--writes 100000"
 
 PATIENCE = "60"
 """How long clients go on trying where an outage is part of the test, in seconds."""
@@ -40,6 +43,17 @@ class Check:
         """Tell whether it has more to do."""
         return self._process.poll() is None
 
+    def wait_for_load(self) -> None:
+        """Wait until the clients are at work."""
+        assert self._process.stderr is not None
+        assert self._process.stderr.readline()
+
+    def finish(self) -> dict[str, Any]:
+        """Let it write no more, and wait for the report."""
+        assert self.is_running()
+        self._process.send_signal(signal.SIGINT)
+        return self.report()
+
     def report(self) -> dict[str, Any]:
         """Wait for the report."""
         out, err = self._process.communicate()
@@ -51,7 +65,7 @@ class Check:
         """End it, if it runs."""
         if self.is_running():
             self._process.terminate()
-        self._process.communicate()
+            self._process.communicate()
 
 
 def wrongs(report: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from memapp.check.texts import unique_text
 from tests.chroma_server import free_port
+from tests.production.checking import WITHOUT_END, Check, wrongs
 from tests.production.lying_server import LIES, lying_server
 
 pytestmark = pytest.mark.xdist_group("production")
@@ -79,6 +80,15 @@ def test_writing_stops_after_the_given_time() -> None:
         run = run_check(url, "--clients", "2", "--writes", "100000", "--seconds", "1", "--json")
     assert 0 < json.loads(run.stdout)["writes"] < 20000
     assert run.returncode == 0
+
+
+def test_ctrl_c_ends_the_writing_and_reports() -> None:
+    with lying_server("none") as url:
+        check = Check(url, more=WITHOUT_END)
+        check.wait_for_load()
+        report = check.finish()
+    assert wrongs(report) == {}
+    assert 0 < report["writes"] < 20000
 
 
 def test_a_deployment_that_is_down_is_reported_in_one_line() -> None:

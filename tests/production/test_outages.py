@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.chroma_server import ChromaServer, free_port
-from tests.production.checking import PATIENCE, Check, wrongs
+from tests.production.checking import PATIENCE, WITHOUT_END, Check, wrongs
 from tests.production.conftest import Start
 from tests.production.gate import Gate, new_token
 from tests.production.memapp_server import MemappServer, behind
@@ -88,11 +88,12 @@ def test_nothing_acknowledged_is_lost_while_chroma_is_killed_and_frozen(
 ) -> None:
     server = new_server(behind(gate), "-w", "4")
     server.start(until="/health/ready")
-    check = Check(server, more=f"--writes 4000 --seconds 12 --patience {PATIENCE}")
+    check = Check(server, more=f"{WITHOUT_END} --patience {PATIENCE}")
     try:
+        check.wait_for_load()
         _outage(chroma.kill, chroma.start, server)
         _outage(chroma.freeze, chroma.thaw, server)
-        report = check.report()
+        report = check.finish()
     finally:
         check.stop()
     assert wrongs(report) == {}
@@ -103,7 +104,6 @@ def test_nothing_acknowledged_is_lost_while_chroma_is_killed_and_frozen(
 
 def _outage(begin: Any, end: Any, server: MemappServer) -> None:
     """Let clients meet an outage, and be served again after it."""
-    time.sleep(2)  # Under load, for the load to be there.
     begin()
     deadline = time.monotonic() + 30
     while server.status("/health/ready") != 503:
