@@ -144,7 +144,8 @@ def _turn(row: Mapping[str, Any]) -> Turn:
 
 def _text(row: Mapping[str, Any]) -> Text:
     # Cranfield has one abstract that is empty; what is left of it is its title.
-    return Text(row["id"], row.get("title", ""), row["text"] or row.get("title", ""))
+    title = " ".join(row.get("title", "").split())
+    return Text(row["id"], title, row["text"] or title)
 
 
 def _queries(folder: Path) -> list[Query]:

@@ -115,12 +115,13 @@ class Service:
         return [Passage(one["document_id"], one["start"], one["end"]) for one in answer["data"]]
 
     def drop(self, collection: str) -> None:
-        """Remove a collection with all its documents."""
-        self._call("DELETE", f"/v1/rag/collections/{collection}")
+        """Remove a collection with all its documents, if there is one."""
+        self._call("DELETE", f"/v1/rag/collections/{collection}", also_fine=404)
 
-    def _call(self, method: str, path: str, body: Any = None) -> Any:
+    def _call(self, method: str, path: str, body: Any = None, *, also_fine: int = 200) -> Any:
         answer = self._session.request(method, self._url + path, json=body, timeout=_SECONDS)
-        if not answer.ok:
-            message = f"{method} {path.split('?', maxsplit=1)[0]}: {answer.status_code} {answer.text[:500]}"
+        if not answer.ok and answer.status_code != also_fine:
+            call = f"{method} {path.partition('?')[0]}"
+            message = f"{call}: {answer.status_code} {answer.text[:500]}"
             raise RuntimeError(message)
         return answer.json() if answer.content else None

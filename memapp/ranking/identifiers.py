@@ -5,9 +5,10 @@ import re
 # Where a part ends: parse_HTTPBody2Text -> parse HTTP Body2 Text.
 _PART_END = re.compile(r"_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD = re.compile(r"\w+")
-_CODE_MARKS = "{};=<>_"
+# Prose has semicolons too, but seldom at the end of a line.
+_CODE_MARKS = ("{", "}", "=", "<", ">", "_", ";\n")
 # Share of these marks among the characters that are no spaces: hardly any in prose.
-_SHARE_IN_CODE = 0.01
+_SHARE_IN_CODE = 0.005
 
 
 def identifier_parts(word: str) -> list[str]:

@@ -28,12 +28,12 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
     """
     found: dict[str, None] = {}
     for match in _QUOTED.finditer(query):
-        found[next(group for group in match.groups() if group).strip()] = None
+        found[next(group for group in match.groups() if group).strip().removesuffix("()")] = None
     rest = _QUOTED.sub(" . ", query)
     for match in _TOKEN.finditer(rest):
-        token = _POSSESSIVE.sub("", match[0]).removesuffix("()")
+        token = _POSSESSIVE.sub("", match[0])
         if _is_telling(token, is_first=_starts_sentence(rest, match.start())):
-            found[token] = None
+            found[token.removesuffix("()")] = None
     return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
 
 
@@ -44,7 +44,7 @@ def _is_telling(token: str, *, is_first: bool) -> bool:
         return (
             len(token) >= _SHORTEST and not _YEAR.fullmatch(token) and not _ORDINAL.fullmatch(token)
         )
-    if "_" in token.strip("_") or any(mark in token for mark in "@/.:"):
+    if "_" in token.strip("_") or any(mark in token for mark in "@/.:("):
         return len(letters) >= _SHORTEST
     inner_capital = any(character.isupper() for character in token[1:])
     starts_capital = token[:1].isupper() and not is_first

@@ -26,7 +26,7 @@ Scores = NDArray[np.float64]
 """One number per candidate, in their order."""
 
 _SEMANTIC_SHARE = 0.45
-_EXACT_WEIGHT = 0.2
+_EXACT_WEIGHT = 0.3
 SPEAKER_BOOST = 0.25
 _TIME_WEIGHT = 0.25
 # People speak of things some days before or after they happen.
