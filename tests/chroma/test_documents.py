@@ -412,7 +412,7 @@ def test_killed_at_any_point_an_ingest_leaves_one_whole_revision_and_no_trace(
         assert_one_whole_revision(store)
 
     # The server may still be working on the last request of the process that was killed, and a
-    # sweep with a false time has no patience. Behind writes of ours that request is most likely done.
+    # sweep with a false time has no patience. Behind writes of ours that request should be done.
     other = store.begin("acme", document("other"), "x")
     other.add([Chunk(0, 0, 1, "x")], -vectors(1))
     other.commit()
