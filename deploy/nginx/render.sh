@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print the gate's configuration for an nginx without containers:
-#   set -a; . /etc/memapp/chroma.env; set +a
+#   set -a; . /etc/memapp/memapp.env; set +a
 #   deploy/nginx/render.sh > /etc/nginx/conf.d/chroma-gate.conf
 # Needs envsubst (Debian: gettext-base).
 set -eu

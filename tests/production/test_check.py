@@ -14,8 +14,6 @@ from tests.chroma_server import free_port
 from tests.production.checking import WITHOUT_END, Check, wrongs
 from tests.production.lying_server import LIES, lying_server
 
-pytestmark = pytest.mark.xdist_group("production")
-
 COMMAND = Path(sys.executable).parent / "memapp-check"
 
 

@@ -17,8 +17,6 @@ import pytest
 from tests.chroma_server import START_SECONDS, ChromaServer, free_port
 from tests.production.gate import NGINX_FILES, ROOT, new_token, render
 
-pytestmark = pytest.mark.xdist_group("production")
-
 CHROMA_FILE = ROOT / "docker-compose.chromadb.yml"
 STACK_FILE = ROOT / "docker-compose.yml"
 TOKEN = new_token()

@@ -19,8 +19,6 @@ from memapp.chroma_config import ChromaConfig
 from tests.chroma_server import ChromaServer, free_port
 from tests.production.gate import NGINX_FILES, Gate, Nginx, find_nginx, new_token, render
 
-pytestmark = pytest.mark.xdist_group("production")
-
 TENANTS = "/api/v2/tenants/default_tenant"
 
 

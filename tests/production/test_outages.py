@@ -12,7 +12,7 @@ from tests.production.conftest import Start
 from tests.production.gate import Gate, new_token
 from tests.production.memapp_server import MemappServer, behind
 
-pytestmark = [pytest.mark.xdist_group("production"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 AT_ONCE = 4.0
 """Seconds: the two that memapp promises, and as many for a machine that is busy with tests."""

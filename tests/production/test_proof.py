@@ -12,10 +12,7 @@ from tests.production.conftest import Start
 from tests.production.gate import ROOT, Gate
 from tests.production.memapp_server import MemappServer, behind
 
-pytestmark = [
-    pytest.mark.xdist_group("production"),
-    pytest.mark.timeout(3600 if IS_FULL else 240),
-]
+pytestmark = pytest.mark.timeout(3600 if IS_FULL else 240)
 
 TROUBLE = re.compile("Traceback|database is locked|WORKER TIMEOUT|CRITICAL")
 

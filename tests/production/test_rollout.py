@@ -12,7 +12,7 @@ from tests.production.conftest import Start
 from tests.production.gate import Gate, Nginx
 from tests.production.memapp_server import MemappServer, behind
 
-pytestmark = [pytest.mark.xdist_group("production"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 BALANCER = """
 upstream memapp {{

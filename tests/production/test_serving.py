@@ -18,8 +18,6 @@ import requests
 
 from tests.production.memapp_server import MemappServer
 
-pytestmark = pytest.mark.xdist_group("production")
-
 # Slow enough that requests queue up at the door.
 SLOW_APP = """
 import time
