@@ -94,6 +94,20 @@ class MemappServer:
         except requests.RequestException:
             return 0
 
+    def write(self, text: str) -> requests.Response:
+        """Ask it to keep a memory of Ann's."""
+        return self._post("/v1/memories", {"user_id": "ann", "text": text})
+
+    def find(self, query: str) -> str:
+        """Return the text of Ann's memory that comes first."""
+        answer = self._post("/v1/memories/search", {"user_id": "ann", "query": query})
+        answer.raise_for_status()
+        return str(answer.json()["data"][0]["text"])
+
+    def _post(self, path: str, body: dict[str, str]) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return requests.post(self.url + path, json=body, headers=headers, timeout=30)
+
     def send(self, number: int) -> None:
         """Send the master a signal."""
         assert self.process is not None

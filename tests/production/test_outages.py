@@ -18,26 +18,6 @@ AT_ONCE = 4.0
 """Seconds: the two that memapp promises, and as many for a machine that is busy with tests."""
 
 
-def write(server: MemappServer, text: str) -> requests.Response:
-    return requests.post(
-        f"{server.url}/v1/memories",
-        json={"user_id": "ann", "text": text},
-        headers={"Authorization": f"Bearer {server.key}"},
-        timeout=30,
-    )
-
-
-def found(server: MemappServer, query: str) -> list[str]:
-    answer = requests.post(
-        f"{server.url}/v1/memories/search",
-        json={"user_id": "ann", "query": query},
-        headers={"Authorization": f"Bearer {server.key}"},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    return [row["text"] for row in answer.json()["data"]]
-
-
 def assert_unavailable(response: requests.Response) -> dict[str, Any]:
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -57,10 +37,10 @@ def test_memapp_starts_without_chroma_and_finds_it_later(
     for _ in range(4):
         assert_unavailable(requests.get(f"{server.url}/health/ready", timeout=30))
         assert_unavailable(requests.get(f"{server.url}/health/chromadb", timeout=30))
-        assert_unavailable(write(server, "too early"))
+        assert_unavailable(server.write("too early"))
     chroma.start()
     server.wait_for("/health/ready")
-    assert write(server, "in time").status_code == 201
+    assert server.write("in time").status_code == 201
     assert "Traceback" not in server.log()
 
 
@@ -69,17 +49,17 @@ def test_a_frozen_chroma_is_noticed_at_once_and_used_again_when_it_thaws(
 ) -> None:
     server = new_server(behind(gate), "-w", "2")
     server.start(until="/health/ready")
-    assert write(server, "the heron stands still").status_code == 201
+    assert server.write("the heron stands still").status_code == 201
     chroma.freeze()
     try:
         for _ in range(3):
             assert_unavailable(requests.get(f"{server.url}/health/ready", timeout=30))
-            assert_unavailable(write(server, "nobody hears this"))
+            assert_unavailable(server.write("nobody hears this"))
         assert requests.get(f"{server.url}/health", timeout=30).status_code == 200
     finally:
         chroma.thaw()
     server.wait_for("/health/ready")
-    assert "the heron stands still" in found(server, "the heron stands still")
+    assert server.find("the heron stands still") == "the heron stands still"
     assert "Traceback" not in server.log()
 
 
@@ -119,7 +99,7 @@ def test_a_refused_token_is_told_apart_from_an_outage_in_the_log(
     wrong = new_token()
     server = new_server({**behind(gate), "CHROMA_AUTH_TOKEN": wrong}, "-w", "1")
     server.start(until="/health")
-    problem = assert_unavailable(write(server, "never"))
+    problem = assert_unavailable(server.write("never"))
     assert "token" not in problem["detail"]
     assert "refuses memapp's token: check CHROMA_AUTH_TOKEN" in server.log()
     assert wrong not in server.log()
@@ -146,7 +126,7 @@ def test_a_gate_without_chroma_is_an_outage(new_server: Start, tmp_path_factory:
     try:
         server = new_server(behind(gate), "-w", "1")
         server.start(until="/health")
-        assert_unavailable(write(server, "never"))
+        assert_unavailable(server.write("never"))
         assert "the proxy in front of Chroma cannot reach it" in server.log()
     finally:
         gate.stop()
