@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 
 # Debian packages that some tests run for real; where they cannot be installed, those tests are
 # skipped and say so.
-SYSTEM_PACKAGES := nginx-light chromium iproute2
+SYSTEM_PACKAGES := nginx-light gettext-base wget openssl chromium iproute2
 
 .PHONY: serve test check format clean
 
@@ -16,6 +16,11 @@ serve: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev system-packages
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST)
+
+# The proof of docs/processes.md at full length: 4 processes write 800 memories each. Minutes.
+.PHONY: full-check
+full-check: $(VENV)/.installed-dev system-packages
+	FULL_CHECK=1 $(BIN)/python -m pytest tests/production/test_proof.py
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -223,6 +223,32 @@ def test_tokens_of_every_length_pass(
         gate.stop()
 
 
+def test_with_the_example_for_tls_the_gate_speaks_it(
+    chroma_server: ChromaServer, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path, chroma_port=chroma_server.port)
+    port = free_port()
+    example = (NGINX_FILES / "tls.conf.example").read_text()
+    (gate.folder / "gate.d" / "tls.conf").write_text(example.replace("8443", f"127.0.0.1:{port}"))
+    certificate, key = gate.folder / "gate.d/fullchain.pem", gate.folder / "gate.d/privkey.pem"
+    self_signed = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=g"]
+    subprocess.run(
+        ["openssl", *self_signed, "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+    )
+    gate.start()
+    try:
+        url = f"https://127.0.0.1:{port}{TENANTS}"
+        for token, status in ((gate.token, 200), (new_token(), 401)):
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = requests.get(url, headers=headers, timeout=10, verify=str(certificate))
+            assert answer.status_code == status
+    finally:
+        gate.stop()
+
+
 @pytest.mark.parametrize(
     ("name", "token", "reason"),
     [
