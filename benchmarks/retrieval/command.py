@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +13,7 @@ from rich.progress import Progress
 
 from benchmarks.retrieval.data_sets import DataSet, MarkedTexts, read_data_sets
 from benchmarks.retrieval.exhaustive import Exhaustive
+from benchmarks.retrieval.literal_cases import literal_cases
 from benchmarks.retrieval.measuring import measure
 from benchmarks.retrieval.own_app import own_app
 from benchmarks.retrieval.results import Ingested, Results, Row
@@ -22,13 +22,11 @@ from benchmarks.retrieval.tables import chart, markdown
 
 _Item = TypeVar("_Item")
 
-_DEFAULT_PASSAGES = "1200/200"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     options = _options(arguments)
-    data_sets = read_data_sets(options.folder)
+    data_sets = [*read_data_sets(options.folder), literal_cases()]
     with Progress(console=Console(stderr=True), transient=True) as progress:
         results = _Run(data_sets, progress).go(options)
     print(markdown(results.rows, results.ingested))
@@ -89,7 +87,8 @@ class _Run:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.retrieval",
-        description="Measure how well memapp ranks, through its HTTP API.",
+        description="Measure how well memapp ranks, through its HTTP API: the data sets of a "
+        "folder, and one of our own about literal strings.",
         epilog="With --url, an API key is read from the environment variable MEMAPP_KEY.",
     )
     parser.add_argument("folder", type=Path, help="a data set, or a folder of data sets")
@@ -115,7 +114,3 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--chart", type=Path, help="write a chart (SVG) to this file")
     return parser.parse_args(arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
