@@ -232,8 +232,9 @@ def test_with_the_example_for_tls_the_gate_speaks_it(
     (gate.folder / "gate.d" / "tls.conf").write_text(example.replace("8443", f"127.0.0.1:{port}"))
     certificate, key = gate.folder / "gate.d/fullchain.pem", gate.folder / "gate.d/privkey.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=gate"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
     gate.start()
     try:
         url = f"https://127.0.0.1:{port}{TENANTS}"
