@@ -12,6 +12,9 @@ from benchmarks.service.sizes import SIZES
 
 CONTESTANTS = ("memapp", "client", "where", "rest")
 
+# One run serves all of these tests; on a busy machine it takes minutes.
+pytestmark = pytest.mark.timeout(480)
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Results:

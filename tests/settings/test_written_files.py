@@ -61,7 +61,7 @@ def test_every_default_written_in_settings_toml_is_accepted(tmp_path: Path) -> N
 def test_the_example_files_are_what_the_declarations_say(name: str, text: str) -> None:
     written = (ROOT / name).read_text(encoding="utf-8")
 
-    assert written == text, "run scripts/write_settings_files.py"
+    assert written == text, "run scripts/write_documents.py"
 
 
 def test_the_example_of_dotenv_sets_the_names_that_deployments_use() -> None:
