@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.chroma_server import START_SECONDS, ChromaServer, free_port
+from tests.chroma_server import CHROMA, START_SECONDS, ChromaServer, free_port
 from tests.production.gate import NGINX_FILES, ROOT, new_token, render
 
 CHROMA_FILE = ROOT / "docker-compose.chromadb.yml"
@@ -176,11 +176,8 @@ def test_chroma_under_systemd_listens_on_loopback_only(tmp_path: Path) -> None:
     text = (ROOT / "deploy/systemd/chroma.yaml").read_text()
     config = tmp_path / "chroma.yaml"
     config.write_text(text.replace("/var/lib/chroma", str(tmp_path)).replace("8001", str(port)))
-    command = "import sys, chromadb_rust_bindings; chromadb_rust_bindings.cli(sys.argv)"
     with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-c", command, "run", str(config)], stdout=log, stderr=log
-        )
+        server = subprocess.Popen([*CHROMA, "run", str(config)], stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not _is_open("127.0.0.1", port):
