@@ -13,7 +13,8 @@ from memapp.check.client import Plan
 from memapp.check.deployment import Target
 from memapp.check.run import NotTestable, check
 
-KEY_VARIABLE = "MEMAPP_CHECK_KEY"
+# Not MEMAPP_…: memapp, started from the same shell, would take it for a setting it does not know.
+KEY_VARIABLE = "CHECK_API_KEY"
 PROGRESS_SECONDS = 5.0
 """How often a line is printed where the output is no terminal."""
 

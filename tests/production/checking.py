@@ -33,7 +33,7 @@ class Check:
         keys = [server.key for server in servers if isinstance(server, MemappServer)]
         self._process = subprocess.Popen(
             [COMMAND, *urls, "--json", "--clients", str(CLIENTS), *more.split()],
-            env={**os.environ, "MEMAPP_CHECK_KEY": key or (keys[0] if keys else "")},
+            env={**os.environ, "CHECK_API_KEY": key or (keys[0] if keys else "")},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

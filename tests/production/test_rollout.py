@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.chroma_server import free_port
 from tests.production.checking import WITHOUT_END, Check, wrongs
@@ -56,6 +57,19 @@ def test_restarting_one_of_two_at_a_time_fails_no_request(
         balancer.stop()
     assert wrongs(report) == {}
     assert len(report["workers"]) > 4
+
+
+def test_memapp_says_that_it_is_about_to_stop_and_serves_on(gate: Gate, new_server: Start) -> None:
+    server = new_server({**behind(gate), "MEMAPP_DRAIN_SECONDS": "300"}, "-w", "1")
+    server.start(until="/health/ready")
+    server.send(signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while (answer := requests.get(f"{server.url}/health/ready", timeout=10)).status_code != 503:
+        assert time.monotonic() < deadline
+    assert answer.json()["code"] == "draining"
+    assert server.write("still here").status_code == 201
+    assert server.status("/health") == 200
+    assert server.stop() == 0
 
 
 def test_reloading_twice_fails_no_request(gate: Gate, new_server: Start) -> None:
