@@ -153,6 +153,27 @@ def test_reloading_loses_no_request_and_stays_ready(tmp_path: Path) -> None:
     assert set(outcomes) == {"answered"}
 
 
+def test_a_successor_takes_over_without_a_break(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, "--pid", "gunicorn.pid", MEMAPP_DRAIN_SECONDS="300")
+    server.start(until="/")
+    assert server.process is not None
+    with load_on(server) as outcomes:
+        wait_until(outcomes, "answered", 50)
+        server.send(signal.SIGUSR2)
+        _wait_for_boots(server, 8)
+        successor = int((tmp_path / "gunicorn.pid.2").read_text())
+        try:
+            server.send(signal.SIGTERM)
+            # The service goes on, so there is nothing to drain for.
+            assert server.process.wait(60) == 0
+            wait_until(outcomes, "answered", 50)
+            assert server.status("/health/ready") == 200
+            assert set(outcomes) == {"answered"}
+        finally:
+            os.kill(successor, signal.SIGINT)
+            wait_until(outcomes, "refused", 1)
+
+
 def test_replacing_workers_after_max_requests_loses_no_request(tmp_path: Path) -> None:
     server = SlowServer(tmp_path, "--max-requests", "25", "--max-requests-jitter", "10")
     server.start(until="/")
