@@ -76,8 +76,21 @@ def test_an_empty_pool_gives_an_empty_result(mode: Mode) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_equal_candidates_keep_the_order_given(mode: Mode) -> None:
-    same = [Candidate("the blue car", 0.5)] * 5
-    assert [r.index for r in rank("blue car", same, mode=mode)] == [0, 1, 2, 3, 4]
+    pool = [Candidate("the blue car", 0.5), Candidate("a red bus", 0.1)] * 40
+    order = [r.index for r in rank("blue car", pool, mode=mode)]
+    assert order == [*range(0, 80, 2), *range(1, 80, 2)]
+
+
+def test_scores_above_one_are_scaled_and_not_cut() -> None:
+    pool = [
+        Candidate("Ann: the blue car", 0.9, speaker="Ann"),
+        Candidate("Ann: the blue car there", 0.8, speaker="Ann"),
+        Candidate("Bob: hello", 0.0, speaker="Bob"),
+    ]
+    best, second, _ = rank("blue car", pool, speakers={"ann"})
+    assert best.score == 1.0
+    assert second.score < 1.0
+    assert sum(best.parts.values()) == pytest.approx(1.0)
 
 
 def test_a_single_match_has_the_highest_score() -> None:
@@ -115,6 +128,12 @@ def test_a_query_of_8000_characters_is_ranked() -> None:
     query = " ".join(f"word{number}" for number in range(900))[:8000]
     pool = [Candidate("something else", 0.2), Candidate("word3 word4", 0.2)]
     assert rank(query, pool)[0].index == 1
+
+
+def test_only_the_first_256_terms_of_a_query_count() -> None:
+    query = " ".join(["tea"] * 256 + ["coffee"])
+    (only,) = rank(query, [Candidate("coffee", 0.5)], mode="keyword")
+    assert only.score == 0
 
 
 def test_text_without_spaces_is_found_by_its_characters() -> None:

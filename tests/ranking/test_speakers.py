@@ -1,6 +1,3 @@
-from hypothesis import given
-from hypothesis import strategies as st
-
 from memapp.ranking import name_candidates, without_names
 
 
@@ -26,9 +23,8 @@ def test_a_possessive_is_no_part_of_a_name() -> None:
     assert "o'brien" in name_candidates("where is O'Brien")
 
 
-@given(st.text(max_size=8000))
-def test_there_are_at_most_189_candidates(query: str) -> None:
-    assert len(name_candidates(query)) <= 189
+def test_there_are_at_most_189_candidates() -> None:
+    assert len(name_candidates(" ".join(f"w{number}" for number in range(500)))) == 189
 
 
 def test_known_names_leave_the_query() -> None:
