@@ -194,6 +194,9 @@ class ChangeLog:
         writer = self._registered(shard)
         tokens = {change.user_id: new_token() for change in changes}
         log = [self._record(writer, change, tokens[change.user_id]) for change in changes]
+        log += [
+            self._mark(writer, user) for user in tokens if writer.numbers.get(user, 0) + 1 == KEPT
+        ]
         log += [_user_record(user) for user in tokens if user not in writer.numbers]
         try:
             self._write(shard, [*records, *log], renew=renew)
@@ -213,6 +216,7 @@ class ChangeLog:
         for user, token in tokens.items():
             writer.numbers[user] = writer.numbers.get(user, 0) + 1
             writer.tokens[user] = token
+        for user in tokens:
             self._trim(shard, writer, user)
         return {one: found[one] for one in read if one in found}
 
@@ -230,6 +234,18 @@ class ChangeLog:
                 if former is None or former[0]["token"] != writer.tokens[user]:
                     return False
         return True
+
+    def _mark(self, writer: _Writer, user: str) -> NewRecord:
+        """Return a record by which whoever saw no change yet learns that the first may be gone."""
+        fields: Fields = {
+            "kind": "change",
+            "change_of": user,
+            "writer": writer.name,
+            "number": 0,
+            "token": new_token(),
+            "memories": "",
+        }
+        return NewRecord(layout.change_id(user, writer.name, 0), fields)
 
     def _record(self, writer: _Writer, change: Change, token: str) -> NewRecord:
         number = writer.numbers.get(change.user_id, 0) + 1

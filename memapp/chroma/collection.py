@@ -191,12 +191,13 @@ class Collection:
         """
         self._write(ChromaCollection.update, ids, vectors, metadatas, documents)
 
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove records by id; unknown ids are ignored."""
+    def delete(self, ids: Sequence[str], *, where: Mapping[str, Any] | None = None) -> None:
+        """Remove records by id, with `where` only those that satisfy it now."""
         unique = list(dict.fromkeys(ids))
         size = self._connection.batch_size
         for start in range(0, len(unique), size):
-            self._run(partial(ChromaCollection.delete, ids=unique[start : start + size]))
+            chosen: dict[str, Any] = {"ids": unique[start : start + size], "where": where}
+            self._run(partial(ChromaCollection.delete, **chosen))
 
     def delete_where(self, where: Mapping[str, Any]) -> None:
         """Remove all records that satisfy a condition."""

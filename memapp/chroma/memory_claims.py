@@ -11,7 +11,7 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection
-from memapp.chroma.memory_records import Fields, replacing
+from memapp.chroma.memory_records import Fields
 from memapp.chroma.where import stamp
 from memapp.records import Claim, Vectors
 
@@ -33,8 +33,10 @@ class Claims:
         found = self._ledger.get(ids=[record], include=("metadatas",)).metadatas
         bound = found[0] if found else fields
         if bound["until"] <= stamp(now):
-            self._ledger.upsert([record], _point(record), [replacing(fields, bound)], [""])
-            bound = fields
+            self._ledger.delete([record], where={"until": {"$lte": stamp(now)}})
+            self._ledger.add([record], _point(record), [fields], [""])
+            found = self._ledger.get(ids=[record], include=("metadatas",)).metadatas
+            bound = found[0] if found else fields
         return Claim(str(bound["fingerprint"]), is_spent=bool(bound.get("spent", False)))
 
     def spend(self, claim: str) -> None:

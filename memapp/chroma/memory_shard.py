@@ -28,6 +28,9 @@ holds the GIL while it writes, does not stall other requests."""
 
 MICROSECOND = timedelta(microseconds=1)
 
+SETTLED = timedelta(minutes=15)
+"""What is older is known to all: it is longer than `user_cache.MAX_AGE`."""
+
 TAKEOVER = timedelta(seconds=10)
 """After this time a change whose process died half-way may be overtaken."""
 
@@ -129,7 +132,8 @@ class MemoryShard:
                 # Given a text without a vector, Chroma would embed it itself.
                 documents=None if vector is None else [revised.text],
             )
-        if revised.id in self.read([revised.id]):
+        stored = self.read([revised.id]).get(revised.id)
+        if stored is not None and stored.memory.version >= revised.version:
             return True
         # Deleted meanwhile: what this change left behind must not outlive the memory.
         self._delete_trail(revised)
@@ -148,7 +152,9 @@ class MemoryShard:
             return None
         change = Change(stored.memory.user_id, (memory_id,), awaited=GONE)
         with self.log.announced(self.collection, change):
-            self.collection.delete([memory_id])
+            # With the claim of a change that died half-way, if there is one.
+            claim = layout.version_id(memory_id, stored.memory.version)
+            self.collection.delete([memory_id, claim])
         if stored.memory.version > 1:
             self._delete_trail(stored.memory)
         return stored
@@ -175,7 +181,7 @@ class MemoryShard:
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         for one, fields, text in found:
             self._delete_trail(decode(one, fields, text))
-        self.collection.delete(records.ids)
+        self.collection.delete(records.ids, where=expired)
         self.log.sweep(self.collection)
         return len(records.ids)
 
@@ -203,9 +209,16 @@ class MemoryShard:
         """Tell whether ours is the first claim to replace a version, or the first one is dead."""
         if holder is None or holder[0]["token"] == claim.fields["token"]:
             return True
-        if holder[0]["claimed_at"] > claim.fields["claimed_at"] - TAKEOVER // MICROSECOND:
-            return False
-        taken = NewRecord(claim.id, replacing(claim.fields, holder[0]), claim.text)
+        while holder is not None and holder[0]["token"] != claim.fields["token"]:
+            if holder[0]["claimed_at"] > claim.fields["claimed_at"] - TAKEOVER // MICROSECOND:
+                return False
+            # Of several that overtake the same one, the first wins, by `add`.
+            ours = {key: claim.fields[key] for key in ("owner", "token", "claimed_at")}
+            fields: Fields = {"kind": "alias", "target": claim.id.split(".")[1], **ours}
+            successor = NewRecord(f"t.{holder[0]['token']}", fields)
+            found = self.log.publish(self.collection, [successor], [], read=[successor.id])
+            holder = found.get(successor.id)
+        taken = NewRecord(claim.id, claim.fields, claim.text)
         self.log.publish(self.collection, [taken], [], renew=True)
         return True
 
@@ -239,8 +252,12 @@ class MemoryShard:
             for digest, place in places.items()
             if place.there is not None
         }
-        outcomes |= self._write_fresh([one for one in fresh if one.place.there is None])
-        outcomes |= self._renew([one for one in fresh if one.place.there is not None])
+        self._clear([one for one in fresh if one.place.there is not None], now)
+        outcomes |= self._write_fresh(fresh)
+        self._announce_again(
+            [p.there.memory for d, p in places.items() if p.there is not None and p.holds(d, now)],
+            now,
+        )
         return [
             StoredMemory(
                 outcomes[addition.digest].memory,
@@ -289,6 +306,12 @@ class MemoryShard:
             for one in fresh
         ]  # fmt: skip
         records += self._new_speakers([one.memory for one in fresh])
+        # Found even when the memory in the first place is deleted.
+        records += [
+            self._alias(one.addition.digest, one.memory)
+            for one in fresh
+            if one.memory.id != layout.memory_id(self._number, one.addition.digest, 0)
+        ]
         read = [one.memory.id for one in fresh]
         found = self.log.publish(self.collection, records, _changes(fresh), read=read)
         written = _memories_of(found)
@@ -301,21 +324,25 @@ class MemoryShard:
             outcomes[one.addition.digest] = StoredMemory(memory, is_new)
         return outcomes
 
-    def _renew(self, fresh: Sequence[_Fresh]) -> dict[str, StoredMemory]:
-        """Write over memories that have expired."""
-        if not fresh:
-            return {}
-        token = new_token()
-        records = []
-        for one in fresh:
-            fields = encode(one.memory, _making(one.addition, token))
+    def _announce_again(self, memories: Sequence[Memory], now: datetime) -> None:
+        """Announce memories found here; whoever wrote them may have died before it did."""
+        by_user: dict[str, list[str]] = {}
+        for memory in memories:
+            if now - memory.updated_at < SETTLED:
+                by_user.setdefault(memory.user_id, []).append(memory.id)
+        if by_user:
+            changes = [Change(user, tuple(ids)) for user, ids in by_user.items()]
+            self.log.publish(self.collection, [], changes)
+
+    def _clear(self, expired: Sequence[_Fresh], now: datetime) -> None:
+        """Make place where memories have expired, unless somebody has written there meanwhile."""
+        if not expired:
+            return
+        for one in expired:
             if one.place.there is not None:
                 self._delete_trail(one.place.there.memory)
-                fields = replacing(fields, one.place.there.fields)
-            records.append(NewRecord(one.memory.id, fields, one.memory.text, one.addition.vector))
-        speakers = self._new_speakers([one.memory for one in fresh])
-        self.log.publish(self.collection, [*records, *speakers], _changes(fresh), renew=True)
-        return {one.addition.digest: StoredMemory(one.memory, is_new=True) for one in fresh}
+        where = {"expires": {"$lte": stamp(now)}}
+        self.collection.delete([one.memory.id for one in expired], where=where)
 
     def _new_speakers(self, memories: Iterable[Memory]) -> list[NewRecord]:
         """Return records of who speaks, so that a query's words can be told to be names.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.change_log import slot_ids
+from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.coalescing import Coalescer
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
@@ -37,6 +37,7 @@ _MEMORY_OVERHEAD = 2_500
 """Bytes of one memory beside its text and vector, roughly; measured with `sys.getsizeof`."""
 
 _CHECKED_TOGETHER = 64
+_REFUSED_FOR = 1_000
 _STRANGERS_COUNTED = 4_096
 _WHOLE = ("metadatas", "documents", "embeddings")
 
@@ -84,10 +85,13 @@ class _User:
         """Return what to ask for: who this is, what was seen last, what would follow."""
         ids = [layout.user_record_id(self.user_id), *self.awaited]
         for writer, (number, _) in self.seen.items():
-            first = max(number, 1)
-            numbers = range(first, number + AHEAD + 1)
+            numbers = range(number, number + AHEAD + 1)
             ids += [layout.change_id(self.user_id, writer, n) for n in numbers]
         return ids
+
+
+class _TooLargeError(Exception):
+    """A user is not worth keeping."""
 
 
 class _OutdatedError(Exception):
@@ -130,6 +134,9 @@ class ShardCache:
             return None
         try:
             user = _read_user(shard, user_id, self._budget.largest)
+        except _TooLargeError:
+            self._budget.refuse((shard.name, user_id))
+            return None
         finally:
             self._budget.has_loaded((shard.name, user_id))
         if user is None:
@@ -142,8 +149,14 @@ class ShardCache:
         shard = wanted[0][0]
         users = {user_id: self._users.get(user_id) for _, user_id in wanted}
         known = [user for user in users.values() if user is not None]
-        changed = self._follow(shard, known)
-        self._refresh(shard, changed)
+        try:
+            changed = self._follow(shard, known)
+            self._refresh(shard, changed)
+        except BaseException:
+            # They count changes as seen whose memories were not read.
+            for one in known:
+                self._users.pop(one.user_id, None)
+            raise
         return [
             None if (user := self._users.get(user_id)) is None else user.snapshot
             for _, user_id in wanted
@@ -225,7 +238,13 @@ class Budget:
         """End what `may_load` began; whoever was not worth keeping is counted anew."""
         with self._lock:
             self._loading.discard(key)
-            self._asked.pop(key, None)
+            if self._asked.get(key, 0) > 0:
+                del self._asked[key]
+
+    def refuse(self, key: tuple[str, str]) -> None:
+        """Note that a user is too large; it is long before they are read again."""
+        with self._lock:
+            self._asked[key] = -_REFUSED_FOR
 
     def touch(self, key: tuple[str, str]) -> None:
         """Note that a user was asked for."""
@@ -258,12 +277,12 @@ def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
     slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
     changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
     ids = shard.get(where={"scope": user_id}).ids
-    if len(ids) > MOST_MEMORIES:
-        return None
+    if len(ids) > MOST_MEMORIES or len(ids) * _MEMORY_OVERHEAD > largest:
+        raise _TooLargeError
     records = shard.get(where={"scope": user_id}, include=_WHOLE)
     snapshot = _snapshot(records)
     if snapshot.size > largest:
-        return None
+        raise _TooLargeError
     seen = dict.fromkeys(slots.values(), (0, ""))
     awaited: dict[str, set[str]] = {}
     for change in changes:
@@ -317,6 +336,8 @@ def _follow_writer(user: _User, writer: str, found: Mapping[str, Fields]) -> tup
     for following in range(number + 1, number + AHEAD + 1):
         change = found.get(layout.change_id(user.user_id, writer, following))
         if change is None:
+            if following == 1 and layout.change_id(user.user_id, writer, 0) in found:
+                raise _OutdatedError  # The first ones were trimmed before they were seen.
             return changed, False
         user.seen[writer] = (following, str(change["token"]))
         changed.update(str(change["memories"]).split())
@@ -344,10 +365,8 @@ def _await(awaited: dict[str, set[str]], change: Fields) -> None:
 def _settle(user: _User, tokens: Mapping[str, str | None]) -> None:
     """Stop watching memories whose announced change has come; None means that it is gone."""
     for one, token in tokens.items():
-        if token is None:
-            user.awaited.pop(one, None)
-        elif one in user.awaited:
-            user.awaited[one].discard(token)
+        if one in user.awaited:
+            user.awaited[one].discard(GONE if token is None else token)
             if not user.awaited[one]:
                 del user.awaited[one]
 

@@ -6,22 +6,24 @@ Several stores over connections of their own stand for several processes.
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma import change_log, user_cache
-from memapp.chroma.collection import Collection
+from memapp.chroma import change_log, memory_layout, user_cache
+from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_views import KeptView
 from memapp.chroma.user_cache import Budget
 from memapp.chroma_config import ChromaConfig
-from memapp.errors import StoreTimeout
+from memapp.errors import StoreBroken, StoreTimeout
 from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
 from tests.chroma_server import ChromaServer
 
@@ -73,6 +75,10 @@ def vector(seed: int) -> Vector:
 def add(store: ChromaMemories, text: str, user: str = "ann") -> Memory:
     seed = sum(map(ord, text))
     return store.add("acme", [MemoryDraft(user, text)], vector(seed)[np.newaxis, :])[0].memory
+
+
+def shard_of(user: str) -> int:
+    return memory_layout.shard_of_user(user, 2)
 
 
 def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
@@ -168,7 +174,7 @@ def test_an_announced_deletion_is_followed_until_it_is_made(
     assert texts(there) == {"tea"}
     delete = Collection.delete
 
-    def interrupted(_self: object, _ids: object) -> None:
+    def interrupted(_self: object, _ids: object, **_wanted: Any) -> None:
         raise StoreTimeout
 
     monkeypatch.setattr(Collection, "delete", interrupted)
@@ -249,6 +255,68 @@ def test_a_reader_far_behind_reads_anew(processes: Processes) -> None:
         add(here, f"fact {n}")
 
     assert len(texts(there)) == change_log.KEPT + change_log.TRIMMED + 10
+
+
+def test_a_reader_that_saw_no_change_of_a_writer_learns_that_its_log_was_trimmed(
+    processes: Processes,
+) -> None:
+    here, there, reader = processes.start(), processes.start(), processes.start()
+    add(here, "tea")
+    assert texts(reader) == {"tea"}
+
+    for n in range(change_log.KEPT + change_log.TRIMMED + 2):
+        add(there, f"fact {n}")
+
+    assert len(texts(reader)) == change_log.KEPT + change_log.TRIMMED + 3
+
+
+@pytest.mark.parametrize("error", [StoreTimeout, StoreBroken])
+def test_a_read_that_fails_is_made_again(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, error: type[StoreTimeout | StoreBroken]
+) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "tea")
+    assert texts(there) == {"tea"}
+    add(here, "coffee")
+    get = Collection.get
+    failed: list[dict[str, Any]] = []
+
+    def failing(self: Collection, **wanted: Any) -> Records:
+        if "embeddings" in wanted.get("include", ()) and not failed:
+            failed.append(wanted)
+            raise error
+        return get(self, **wanted)
+
+    monkeypatch.setattr(Collection, "get", failing)
+    with suppress(error):
+        assert texts(there) == {"tea", "coffee"}
+
+    assert failed
+    assert texts(there) == {"tea", "coffee"}
+
+
+def test_a_trim_that_fails_leaves_the_other_users_numbers_right(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = processes.start(), processes.start()
+    bob = next(name for name in map(str, range(99)) if shard_of(name) == shard_of("ann"))
+    add(here, "tea", user=bob)
+    assert texts(there, bob) == {"tea"}
+    for n in range(change_log.KEPT + change_log.TRIMMED - 1):
+        add(here, f"fact {n}")
+    delete = Collection.delete
+
+    def failing(_self: Collection, _ids: object, **_wanted: Any) -> None:
+        raise StoreTimeout
+
+    monkeypatch.setattr(Collection, "delete", failing)
+    drafts = [MemoryDraft("ann", "last"), MemoryDraft(bob, "coffee")]
+    with pytest.raises(StoreTimeout):
+        here.add("acme", drafts, np.stack([vector(1), vector(2)]))
+    monkeypatch.setattr(Collection, "delete", delete)
+    add(here, "water", user=bob)
+
+    assert texts(there, bob) == {"tea", "coffee", "water"}
 
 
 def test_a_sweep_removes_only_the_changes_of_writers_that_are_gone(processes: Processes) -> None:

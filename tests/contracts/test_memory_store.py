@@ -334,6 +334,18 @@ def test_a_changed_memory_is_found_by_its_new_text_and_not_by_its_old(store: Mem
     assert len(store.view("acme", ANN).scan(None)) == 2
 
 
+def test_a_text_stays_found_when_the_memory_that_had_it_first_is_deleted(
+    store: MemoryStore,
+) -> None:
+    first = add(store, "tea")
+    store.revise("acme", first, replace(first, text="coffee", version=2), axis(1))
+    again = add(store, "tea")
+    store.delete("acme", first.id)
+
+    assert add(store, "tea").id == again.id
+    assert len(store.view("acme", ANN).scan(None)) == 1
+
+
 def test_a_deleted_memory_is_gone_with_its_versions(store: MemoryStore) -> None:
     first = add(store, "tea")
     second = replace(first, text="coffee", version=2)
