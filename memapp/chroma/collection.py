@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -152,7 +151,7 @@ class Collection:
             "include": list(include),
         }
         found = self._run(partial(ChromaCollection.query, **arguments))
-        return [_records(found, include, itemgetter(i)) for i in range(len(vectors))]
+        return [_records(found, include, _whole(found, i)) for i in range(len(vectors))]
 
     def add(
         self,
@@ -304,6 +303,21 @@ def _records(found: Any, include: Sequence[str], pick: Callable[[Any], Any]) -> 
         vectors=vectors,
         distances=_part(found, "distances", include, pick, 0.0),
     )
+
+
+def _whole(found: Any, row: int) -> Callable[[Any], Any]:
+    """Return what picks, from each part of a query's answer, the records of one vector.
+
+    A record that was deleted while Chroma answered comes with its id and nothing else; every
+    record of ours has metadata and a document, so that such a one can be told and left out.
+    """
+    told = [part[row] for name in ("metadatas", "documents") if (part := found.get(name))]
+    kept = [
+        i
+        for i in range(len(found["ids"][row]))
+        if not told or any(part[i] is not None for part in told)
+    ]
+    return lambda part: [part[row][i] for i in kept]
 
 
 def _part(

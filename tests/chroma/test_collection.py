@@ -1,5 +1,6 @@
 """What a collection handle promises, over a folder and over a server."""
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from memapp.chroma.faults import CollectionGone
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.records import Vectors
 from tests.chroma.fake_servers import gate
+from tests.chroma_server import ChromaServer
 
 CREATION = {"kind": "shelf"}
 
@@ -286,3 +288,33 @@ def test_a_single_record_beyond_the_limit_is_sent_all_the_same(
     monkeypatch.setattr(rules, "MAX_REQUEST_BYTES", 100)
     fill(shelf)
     assert shelf.count() == 3
+
+
+def test_a_query_never_shows_half_of_a_record_that_is_being_deleted(
+    chroma_server: ChromaServer, chroma_database: str
+) -> None:
+    config = ChromaConfig(host="127.0.0.1", port=chroma_server.port, database=chroma_database)
+    connection = Connection(partial(http.connect, config), patience=Patience())
+    shelf = connection.ensure("shelf", CREATION)
+    shelf.add(["kept"], eye(1), [{"n": 0}], ["kept"])
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        passing = [f"passing {i}" for i in range(20)]
+        vectors = np.repeat(eye(1), 20, axis=0)
+        while not stop.is_set():
+            shelf.upsert(passing, vectors, [{"n": 1}] * 20, ["passing"] * 20)
+            shelf.delete(passing)
+
+    writer = threading.Thread(target=come_and_go)
+    writer.start()
+    try:
+        for _ in range(200):
+            found = shelf.query(eye(1)[0], limit=10)
+            assert set(found.documents) <= {"kept", "passing"}
+            assert all("n" in metadata for metadata in found.metadatas)
+            assert len(found.ids) == len(found.metadatas) == len(found.distances)
+    finally:
+        stop.set()
+        writer.join()
+        connection.close()

@@ -49,7 +49,7 @@ def test_the_check_convicts_the_naive_design(tmp_path: Path) -> None:
     server = NaiveServer(tmp_path / "naive", folder)
     server.start(until="/v1/memories?user_id=nobody")
     try:
-        report = Check(server, more="--writes 10 --workers 4").report()
+        report = Check(server, more=f"--writes {WRITES} --workers 4").report()
     finally:
         server.stop()
     assert report["findings"]["stale"] > 0
