@@ -119,7 +119,9 @@ def read_data_set(folder: Path) -> DataSet:
     queries = _queries(folder)
     if "conv" in rows[0]:
         return Conversations(folder.name, [_turn(row) for row in rows], queries)
-    return Collection(folder.name, [_text(row) for row in rows], queries)
+    # Cranfield has abstracts of which neither title nor text is left: nothing can find them.
+    documents = [document for document in map(_text, rows) if document.text]
+    return Collection(folder.name, documents, queries)
 
 
 def _is_data_set(folder: Path) -> bool:
@@ -143,7 +145,7 @@ def _turn(row: Mapping[str, Any]) -> Turn:
 
 
 def _text(row: Mapping[str, Any]) -> Text:
-    # Cranfield has one abstract that is empty; what is left of it is its title.
+    # Where the text is missing, its title is all that is left of a document.
     title = " ".join(row.get("title", "").split())
     return Text(row["id"], title, row["text"] or title)
 

@@ -67,6 +67,7 @@ def folder(tmp_path: Path) -> Path:
     documents = [
         {"id": "a", "title": "On\r cats", "text": "Cats sleep all day."},
         {"id": "b", "title": "On dogs", "text": ""},
+        {"id": "c", "title": "", "text": ""},
     ]
     write_rows(library / "corpus.jsonl", documents)
     write_rows(library / "queries.jsonl", [{"id": "q", "text": "Who sleeps all day?"}])
@@ -93,7 +94,7 @@ def test_each_kind_of_data_set_is_read_for_what_it_is(folder: Path) -> None:
     assert isinstance(marked, MarkedTexts)
     assert isinstance(talk, Conversations)
     assert [document.title for document in library.documents] == ["On cats", "On dogs"]
-    assert library.documents[1].text == "On dogs"
+    assert [document.text for document in library.documents] == ["Cats sleep all day.", "On dogs"]
     assert [query.id for query in talk.queries] == ["q1", "q2"]
     start, end = marked.queries[0].answers[0]
     assert marked.documents[0].text[start:end] == "His crown was of glass."
