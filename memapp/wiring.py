@@ -148,7 +148,13 @@ class _Rooms:
 
     def _make_memories(self) -> Memories:
         store = self.memory_store.get()
-        return Memories(store, self.embedder, _now, pool=self._config["SEARCH_POOL"])
+        return Memories(
+            store,
+            self.embedder,
+            _now,
+            pool=self._config["SEARCH_POOL"],
+            speaker_boost=self._config["SPEAKER_BOOST"],
+        )
 
     def _make_document_store(self) -> "ChromaDocuments":
         from memapp.chroma.documents import ChromaDocuments  # noqa: PLC0415 - imports chromadb

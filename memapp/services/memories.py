@@ -86,7 +86,15 @@ class MemorySearch:
 class Memories:
     """The memories of all tenants; safe for many threads."""
 
-    def __init__(self, store: MemoryStore, embedder: Embedder, clock: Clock, *, pool: int) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        embedder: Embedder,
+        clock: Clock,
+        *,
+        pool: int,
+        speaker_boost: float,
+    ) -> None:
         """Work on `store`.
 
         Args:
@@ -94,11 +102,13 @@ class Memories:
             embedder: Makes their vectors.
             clock: Tells the time.
             pool: How many of the nearest memories a search ranks.
+            speaker_boost: What a memory gains that was said by whom the query names, 0 to 1.
         """
         self._store = store
         self._embedder = embedder
         self._clock = clock
         self._pool = pool
+        self._speaker_boost = speaker_boost
 
     def remember(
         self,
@@ -212,25 +222,28 @@ class Memories:
     def recall(self, tenant: str, search: MemorySearch) -> list[ScoredMemory]:
         """Return the memories that answer a question, best first."""
         view = self._store.view(tenant, search.scope)
-        names: set[str] = set()
-        if search.mode == "hybrid":
-            names = view.known_speakers(name_candidates(search.query))
+        names = view.known_speakers(name_candidates(search.query))
         vector = self._embedder.embed_query(without_names(search.query, names))
-        pool = self._gather(view, search, vector)
+        pool = self._gather(view, search, vector, names)
         ranked = rank(
             search.query,
             [_candidate(near) for near in pool],
             mode=search.mode,
-            speakers=names if search.speaker_boost else (),
+            speakers=names,
+            speaker_boost=self._speaker_boost if search.speaker_boost else 0.0,
+            now=self._clock(),
+            limit=search.limit,
         )
         least = 0.0 if search.min_score is None else search.min_score
         return [
             ScoredMemory(pool[r.index].memory, r.score, r.parts if search.explain else None)
-            for r in ranked[: search.limit]
+            for r in ranked
             if r.score >= least
         ]
 
-    def _gather(self, view: MemoryView, search: MemorySearch, vector: Vector) -> list[NearMemory]:
+    def _gather(
+        self, view: MemoryView, search: MemorySearch, vector: Vector, names: set[str]
+    ) -> list[NearMemory]:
         """Return the pool: the nearest memories, and those that contain the query's phrases."""
         accepted = _accepted(search.condition, self._clock())
         wanted = search.limit if search.mode == "semantic" else max(self._pool, search.limit)
@@ -246,7 +259,7 @@ class Memories:
         if search.mode == "semantic" or len(near) < limit:
             return pool
         there = {found.memory.id for found in pool}
-        phrases = exact_phrases(search.query)
+        phrases = exact_phrases(search.query, without=names)
         exact = view.containing(phrases, vector, wanted)
         found = [n for n in exact if n.memory.id not in there and accepted(n.memory)]
         return pool + found

@@ -41,7 +41,7 @@ def store(clock: Clock) -> FakeMemories:
 
 @pytest.fixture
 def memories(store: FakeMemories, clock: Clock) -> Memories:
-    return Memories(store, hashing.create({}), clock, pool=20)
+    return Memories(store, hashing.create({}), clock, pool=20, speaker_boost=0.25)
 
 
 def remember(memories: Memories, text: str, **fields: Any) -> Memory:
