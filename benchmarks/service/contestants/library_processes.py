@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from benchmarks.service.calls import Call, Kind, dump_calls
 from benchmarks.service.closed_loop import ClientLog
-from benchmarks.service.corpus import Corpus
+from benchmarks.service.corpus import Corpus, chunks
 from benchmarks.service.servers import REPOSITORY, Server, plain_environment, start_chroma
 
 
@@ -83,7 +84,8 @@ class LibraryProcesses:
 
     def drive(self, calls: Sequence[Sequence[Call]], seconds: float) -> list[ClientLog]:
         """Deal the clients out to the processes, and let all begin together."""
-        hands = [list(calls[index :: self._count]) for index in range(self._count)]
+        cut = [[_cut(call) for call in client] for client in calls]
+        hands = [cut[index :: self._count] for index in range(self._count)]
         busy = [(worker, hand) for worker, hand in zip(self._workers, hands, strict=True) if hand]
         for worker, hand in busy:
             worker.send({"do": "turn", "seconds": seconds, "calls": dump_calls(hand)})
@@ -125,6 +127,11 @@ class LibraryProcesses:
             worker.send({"do": "load", **order})
         for worker in self._workers:
             worker.receive()
+
+
+def _cut(call: Call) -> Call:
+    """Cut a document that is to be ingested, which is no library's business."""
+    return replace(call, texts=chunks(call.texts[0])) if call.kind == "ingest" else call
 
 
 class _Worker:
