@@ -32,7 +32,11 @@ class Exhaustive:
         """Begin with nothing stored."""
         embedder = minilm.create(_EMBEDDER)
         self._memories = Memories(
-            FakeMemories(_now, claim_lifetime=timedelta(hours=1)), embedder, _now, pool=_POOL
+            FakeMemories(_now, claim_lifetime=timedelta(hours=1)),
+            embedder,
+            _now,
+            pool=_POOL,
+            speaker_boost=0.25,
         )
         self._documents = Documents(
             FakeDocuments(),
