@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.service.charts import draw
+from benchmarks.service.document import write_into
 from benchmarks.service.line_up import DESCRIPTIONS
 from benchmarks.service.results import Results
 from benchmarks.service.run import PARTS, Run
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.charts is not None:
         for path in draw(results, options.charts):
             print(f"\nwrote {path}")
+    if options.document is not None:
+        write_into(options.document, results)
     return 0
 
 
@@ -86,6 +89,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of everything drawn by lot (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
     parser.add_argument("--charts", type=Path, metavar="FOLDER", help="write charts there")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="put tables and charts between the marks in this Markdown file, charts beside it",
+    )
     parser.add_argument(
         "--show", type=Path, metavar="FILE", help="measure nothing; show what --json wrote"
     )

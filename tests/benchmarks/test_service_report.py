@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.service.charts import draw
 from benchmarks.service.command import main
+from benchmarks.service.document import BEGIN, END, write_into
 from benchmarks.service.goals import verdicts
 from benchmarks.service.results import Memory, Recall, Results, Spread, Turn, ratio
 from benchmarks.service.tables import report
@@ -168,3 +169,34 @@ def test_an_unknown_name_is_refused_with_those_that_are_known(
         main(["--only", "search,serch"])
 
     assert "unknown: serch; known are search," in capsys.readouterr().err
+
+
+def test_results_replace_what_stood_between_the_marks(tmp_path: Path) -> None:
+    document = tmp_path / "speed.md"
+    document.write_text(f"# Speed\n\n{BEGIN}\nold\n{END}\n\nThe end.\n")
+
+    for rate in (100.0, 200.0):
+        write_into(document, results(turn("memapp", rate), turn("client", 50)))
+
+    text = document.read_text()
+    assert text.startswith("# Speed\n")
+    assert text.endswith("The end.\n")
+    assert "old" not in text
+    assert text.count("![ratios](speed/ratios.svg)") == 1
+    assert (tmp_path / "speed" / "ratios.svg").exists()
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path: Path) -> None:
+    document = tmp_path / "speed.md"
+    document.write_text("# Speed\n")
+
+    with pytest.raises(ValueError, match="must contain the lines"):
+        write_into(document, results())
+
+    assert document.read_text() == "# Speed\n"
+
+
+def test_the_documented_results_have_a_place() -> None:
+    write = (Path(__file__).parents[2] / "docs" / "performance.md").read_text("utf-8")
+
+    assert write.index(BEGIN) < write.index(END)
