@@ -1,7 +1,7 @@
 """Score texts by the words they share with a query: BM25 with the statistics of the pool."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -18,30 +18,36 @@ _PAIR_WEIGHT = 0.5
 # A longer query is cut: its first words say what it is about, and work stays bounded.
 _MOST_QUERY_TERMS = 256
 
-_Key = str | tuple[str, str]
+Key = str | tuple[str, str]
 """A term, or a pair of adjacent terms."""
 
-_Found = dict[_Key, tuple[list[int], list[int]]]
+_Found = dict[Key, tuple[list[int], list[int]]]
 """For each term or pair that occurs: in which texts (rows, ascending), and how often in each."""
 
 
-def bm25(query: Terms, texts: Sequence[Terms]) -> NDArray[np.float64]:
-    """Score each text for the terms of a query, and for its pairs of adjacent terms.
+def wanted(query: Terms) -> dict[Key, float]:
+    """Return what a query asks for: its terms as often as it has them, and its adjacent pairs."""
+    sequence = query.sequence[:_MOST_QUERY_TERMS]
+    weights: dict[Key, float] = defaultdict(float)
+    for term in sequence:
+        weights[term] += 1.0
+    return weights | dict.fromkeys(pairwise(sequence), _PAIR_WEIGHT)
+
+
+def bm25(weights: Mapping[Key, float], texts: Sequence[Terms]) -> NDArray[np.float64]:
+    """Score each text for what is wanted.
 
     Frequencies and the average length are those of `texts`. Lucene's idf,
-    ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative. A term that the query repeats counts as
-    often.
+    ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative.
+
+    Args:
+        weights: How much each term or pair counts.
+        texts: What is scored.
 
     Returns:
         Shape (len(texts),), same order; 0 and above, higher is better, 0 without a shared term.
     """
-    wanted = query.sequence[:_MOST_QUERY_TERMS]
-    weights: dict[_Key, float] = defaultdict(float)
-    for term in wanted:
-        weights[term] += 1.0
-    pairs = list(dict.fromkeys(pairwise(wanted)))
-    weights |= dict.fromkeys(pairs, _PAIR_WEIGHT)
-    found = _occurrences(frozenset(wanted), pairs, texts)
+    found = _occurrences(weights.keys(), texts)
     scores = np.zeros(len(texts))
     if not found:
         return scores
@@ -59,12 +65,12 @@ def idf_of(found_in: int, texts: int) -> float:
     return float(np.log1p((texts - found_in + 0.5) / (found_in + 0.5)))
 
 
-def _occurrences(
-    wanted: frozenset[str], pairs: Sequence[tuple[str, str]], texts: Sequence[Terms]
-) -> _Found:
+def _occurrences(keys: Collection[Key], texts: Sequence[Terms]) -> _Found:
+    single = {key for key in keys if isinstance(key, str)}
+    pairs = [key for key in keys if isinstance(key, tuple)]
     found: _Found = {}
     for row, text in enumerate(texts):
-        shared = wanted & text.counts.keys()
+        shared = single & text.counts.keys()
         for term in shared:
             rows, counts = found.setdefault(term, ([], []))
             rows.append(row)

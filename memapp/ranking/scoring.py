@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.conversations import neighbours
-from memapp.ranking.keywords import bm25, idf_of
+from memapp.ranking.keywords import bm25, idf_of, wanted
+from memapp.ranking.kindred import kindred_terms
 from memapp.ranking.phrases import exact_phrases
 from memapp.ranking.questions import asking_share
 from memapp.ranking.times import Span, mentioned_times
@@ -26,6 +27,7 @@ Scores = NDArray[np.float64]
 """One number per candidate, in their order."""
 
 _SEMANTIC_SHARE = 0.45
+_KINDRED_WEIGHT = 0.1
 _EXACT_WEIGHT = 0.3
 SPEAKER_BOOST = 0.25
 _TIME_WEIGHT = 0.25
@@ -48,8 +50,9 @@ def rank(
     """Order candidates by how well they answer the query.
 
     `semantic` is the cosine alone and `keyword` BM25 alone. `hybrid` weighs both about equally,
-    each brought to 0..1 within the candidates, and adds what a candidate gains from the query's
-    literal phrases, from its neighbours in a conversation, from its speaker and from its time.
+    each brought to 0..1 within the candidates, and adds what a candidate gains from the words that
+    the best have in common, from the query's literal phrases, from its neighbours in a
+    conversation, from its speaker and from its time.
 
     Args:
         query: The question, as it was asked.
@@ -70,7 +73,8 @@ def rank(
         case "semantic":
             parts = {"semantic": np.clip(_cosines(candidates), 0.0, 1.0)}
         case "keyword":
-            parts = {"keyword": _keyword(query, candidates)}
+            texts = [terms(c.text) for c in candidates]
+            parts = {"keyword": _shares(bm25(wanted(count_terms(query)), texts))}
         case "hybrid":
             said = speaker_boost * _said_by(speakers, candidates)
             parts = _hybrid(query, candidates, said, exact_phrases(query, without=speakers), now)
@@ -94,13 +98,19 @@ def _hybrid(
     phrases: Sequence[str],
     now: datetime | None,
 ) -> dict[str, Scores]:
+    asked = count_terms(query)
+    texts = [terms(c.text) for c in candidates]
     semantic = _SEMANTIC_SHARE * _spread(_cosines(candidates))
-    keyword = (1 - _SEMANTIC_SHARE) * _keyword(query, candidates)
+    keyword = (1 - _SEMANTIC_SHARE) * _shares(bm25(wanted(asked), texts))
+    related = kindred_terms(texts, semantic + keyword, but=asked.counts)
+    kindred = _KINDRED_WEIGHT * _shares(bm25(related, texts))
+    relevance = semantic + keyword + kindred
     parts = {
         "semantic": semantic,
         "keyword": keyword,
+        "kindred": kindred,
         "exact": _EXACT_WEIGHT * _containing(phrases, candidates),
-        "neighbours": neighbours(semantic + keyword, candidates),
+        "neighbours": neighbours(relevance, candidates),
         "speaker": said,
         "time": _TIME_WEIGHT * _within(mentioned_times(query, now), candidates),
     }
@@ -108,11 +118,10 @@ def _hybrid(
     return {name: values * kept for name, values in parts.items()}
 
 
-def _keyword(query: str, candidates: Sequence[Candidate]) -> Scores:
-    """Return BM25 as a share of the best candidate's; nothing found is 0 for all."""
-    scores = bm25(count_terms(query), [terms(c.text) for c in candidates])
-    greatest = scores.max()
-    return scores / greatest if greatest > 0 else scores
+def _shares(values: Scores) -> Scores:
+    """Divide by the greatest; nothing above 0 stays nothing."""
+    greatest = values.max()
+    return values / greatest if greatest > 0 else values
 
 
 def _cosines(candidates: Sequence[Candidate]) -> Scores:
@@ -136,9 +145,9 @@ def _containing(phrases: Sequence[str], candidates: Sequence[Candidate]) -> Scor
         return contained
     texts = [candidate.text.lower() for candidate in candidates]
     for phrase in phrases:
-        wanted = phrase.lower()
-        whole = re.compile(rf"(?<!\w){re.escape(wanted)}(?!\w)")
-        rows = [row for row, text in enumerate(texts) if wanted in text and whole.search(text)]
+        lower = phrase.lower()
+        whole = re.compile(rf"(?<!\w){re.escape(lower)}(?!\w)")
+        rows = [row for row, text in enumerate(texts) if lower in text and whole.search(text)]
         contained[rows] += idf_of(len(rows), len(texts)) / idf_of(0, len(texts))
     return contained / len(phrases)
 

@@ -230,6 +230,18 @@ def test_adjacent_words_count_more_than_scattered_ones() -> None:
     assert rank("river thames", pool)[0].index == 1
 
 
+def test_words_that_the_best_have_in_common_lift_a_candidate() -> None:
+    pool = [
+        Candidate("the cat purrs on her velvet cushion", 0.9),
+        Candidate("a cat asleep on velvet, a cushion below", 0.9),
+        Candidate("a bicycle with a basket", 0.5),
+        Candidate("velvet for a cushion", 0.5),
+    ]
+    ranked = rank("where is the cat", pool)
+    assert [r.index for r in ranked[2:]] == [3, 2]
+    assert ranked[2].parts["keyword"] == 0 < ranked[2].parts["kindred"]
+
+
 def test_a_memory_is_worded_with_its_speaker_and_date() -> None:
     assert lexical_text("Ann", NOON, "hello") == "Ann (8 May 2023): hello"
     assert lexical_text("Ann", None, "hello") == "Ann: hello"
