@@ -80,10 +80,20 @@ class ChromaServer:
     def freeze(self) -> None:
         """Stop its process; the kernel still accepts connections for it."""
         self._signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 5
+        while not self._is_stopped():
+            assert time.monotonic() < deadline, "the server goes on"
+            time.sleep(0.002)
 
     def thaw(self) -> None:
         """Let a frozen process go on."""
         self._signal(signal.SIGCONT)
+
+    def _is_stopped(self) -> bool:
+        # Its threads stop one after the other; the last may still answer meanwhile.
+        assert self._process is not None
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/stat")
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
     def answers(self) -> bool:
         """Tell whether it gives a sign of life."""

@@ -9,8 +9,8 @@ from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.auth import UserIdentity
 from chromadb.config import DEFAULT_DATABASE, DEFAULT_TENANT, Settings
 
+from memapp.backends.http_session import HttpSession
 from memapp.backends.isolation import IsolatedSettings
-from memapp.backends.patience import make_patient
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.errors import ConfigurationError, StoreBroken
 
@@ -68,7 +68,11 @@ class HttpChroma(Client):
         server = self._server
         if not isinstance(server, FastAPI):  # pragma: no cover
             raise TypeError(type(server))
-        make_patient(server._session, f"{server.get_api_url()}/heartbeat", self._patience)  # noqa: SLF001
+        chromas = server._session  # noqa: SLF001
+        headers = {name.decode(): value.decode() for name, value in chromas.headers.raw}
+        ours: Any = HttpSession(server.get_api_url(), headers, self._patience)
+        server._session = ours  # noqa: SLF001
+        chromas.close()
         try:
             return server.get_user_identity()
         except (KeyError, TypeError) as error:

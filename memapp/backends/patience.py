@@ -1,53 +1,29 @@
 """Wait for a slow Chroma, but not for a dead one.
 
-Chroma's HTTP client waits for ever: it knows no timeout. One fixed timeout would be wrong too: a
-large write may rightly take many seconds, while a frozen server (it still accepts connections,
-the kernel does that) must be noticed in two. So a read waits in slices, and after each slice
-without an answer the server's heartbeat is asked on another connection.
+One fixed timeout would be wrong: a large write may rightly take many seconds, while a frozen
+server (it still accepts connections, the kernel does that) must be noticed in two. So a read waits
+in slices, and after each slice without an answer the server's heartbeat is asked on another
+connection.
 """
 
 import ipaddress
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
 
-import httpcore
 import httpx
 
-from memapp.chroma_config import Patience
+_READ_BYTES = 262_144
 
 
-def make_patient(session: httpx.Client, heartbeat_url: str, patience: Patience) -> None:
-    """Give a session of Chroma's client our timeouts, before its first request.
-
-    Reaches for private attributes (`_transport`, `_mounts`, `_pool`, `_network_backend`): neither
-    Chroma nor httpx has a public way to set them. The tests fail if an upgrade moves them.
-    """
-    # Never longer than a slice: the heartbeat itself must not wait in slices.
-    short = httpx.Timeout(min(patience.heartbeat_timeout, patience.probe_timeout))
-
-    def ask() -> bool:
-        try:
-            answer = session.get(heartbeat_url, timeout=short)
-        except httpx.TransportError:
-            return False
-        return answer.status_code < httpx.codes.INTERNAL_SERVER_ERROR
-
-    session.timeout = httpx.Timeout(
-        patience.read_timeout, connect=patience.connect_timeout, write=patience.probe_timeout
-    )
-    network = _PatientNetwork(patience.probe_timeout, _Pulse(ask))
-    for transport in (session._transport, *session._mounts.values()):  # noqa: SLF001
-        if isinstance(transport, httpx.HTTPTransport):
-            transport._pool._network_backend = network  # noqa: SLF001
-
-
-class _Pulse:
+class Pulse:
     """The signs of life of one server: its heartbeat, and whatever else comes from it."""
 
     def __init__(self, ask: Callable[[], bool]) -> None:
+        """Feel a pulse by `ask`, which tells whether the server's heartbeat answers."""
         self._ask = ask
         self._last_sign = 0.0
 
@@ -61,91 +37,122 @@ class _Pulse:
         self._last_sign = time.monotonic()
 
 
-class _PatientNetwork(httpcore.NetworkBackend):
-    """Open connections that wait in slices; the time to connect includes the look-up."""
+class PatientSocket:
+    """A connected socket that waits in slices; errors are those of `httpx`, as Chroma's are."""
 
-    def __init__(self, slice_seconds: float, pulse: _Pulse) -> None:
-        self._slice = slice_seconds
-        self._pulse = pulse
-        self._plain = httpcore.SyncBackend()
+    def __init__(self, connected: socket.socket, slice_seconds: float, pulse: Pulse) -> None:
+        """Wrap a connected socket.
 
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Try the addresses of a host, one after the other, `timeout` seconds in all."""
-        if timeout is None:
-            return self._patient(
-                self._plain.connect_tcp(host, port, None, local_address, socket_options)
-            )
-        deadline = time.monotonic() + timeout
-        addresses = _look_up(host, port, timeout)
-        failure: httpcore.NetworkError | httpcore.TimeoutException | None = None
-        for tried, address in enumerate(addresses):
-            share = (deadline - time.monotonic()) / (len(addresses) - tried)
-            try:
-                return self._patient(
-                    self._plain.connect_tcp(
-                        address, port, max(share, 0.001), local_address, socket_options
-                    )
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure or httpcore.ConnectError(f"{host} has no address")
-
-    def _patient(self, stream: httpcore.NetworkStream) -> httpcore.NetworkStream:
-        return _PatientStream(stream, self._slice, self._pulse)
-
-
-class _PatientStream(httpcore.NetworkStream):
-    """Read in slices, and ask for a sign of life after each without an answer."""
-
-    def __init__(self, stream: httpcore.NetworkStream, slice_seconds: float, pulse: _Pulse) -> None:
-        self._stream = stream
+        Args:
+            connected: What to read from and write to; it is closed with this.
+            slice_seconds: After so long without an answer, a sign of life is asked for.
+            pulse: Where to ask.
+        """
+        connected.settimeout(slice_seconds)
+        self._socket = connected
         self._slice = slice_seconds
         self._pulse = pulse
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Read what has come, within `timeout` seconds, while the server lives."""
-        if timeout is None or timeout <= self._slice:
-            return self._stream.read(max_bytes, timeout)
+    def send(self, data: bytes) -> None:
+        """Send everything; a slice without any progress is too long.
+
+        Raises:
+            httpx.WriteTimeout: it was.
+            httpx.WriteError: the connection broke.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._socket.send(rest) :]
+        except TimeoutError as error:
+            raise httpx.WriteTimeout(str(error)) from error
+        except OSError as error:
+            raise httpx.WriteError(str(error)) from error
+
+    def receive(self, timeout: float) -> bytes:
+        """Return what has come, b"" at the end; within `timeout` seconds while the server lives.
+
+        Raises:
+            httpx.ReadTimeout: it lives, but took longer.
+            httpx.ConnectTimeout: it gives no sign of life.
+            httpx.ReadError: the connection broke.
+        """
         deadline = time.monotonic() + timeout
         while True:
             try:
-                received = self._stream.read(max_bytes, self._slice)
-            except httpcore.ReadTimeout:
+                received = self._receive(min(timeout, self._slice))
+            except TimeoutError as error:
                 if time.monotonic() >= deadline:
-                    raise
+                    raise httpx.ReadTimeout(str(error)) from error
                 if not self._pulse.is_felt():
                     # The kind of fault that says "there is nobody", as against "it takes long".
                     message = "the connection is accepted, but the server gives no sign of life"
-                    raise httpcore.ConnectTimeout(message) from None
+                    raise httpx.ConnectTimeout(message) from None
+            except OSError as error:
+                raise httpx.ReadError(str(error)) from error
             else:
                 self._pulse.note()
                 return received
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Write everything; `timeout` seconds without any progress are too many."""
-        self._stream.write(buffer, timeout)
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come unasked; what comes to an idle connection is its end."""
+        self._socket.settimeout(0)
+        try:
+            self._socket.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        finally:
+            self._socket.settimeout(self._slice)
+        return False
 
     def close(self) -> None:
-        """Close the connection."""
-        self._stream.close()
+        """Close the connection; whoever waits for it in another thread notices at once."""
+        with suppress(OSError):  # The other side may have gone already.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
-    def start_tls(
-        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """Go on in TLS."""
-        secured = self._stream.start_tls(ssl_context, server_hostname, timeout)
-        return _PatientStream(secured, self._slice, self._pulse)
+    def _receive(self, wait: float) -> bytes:
+        if wait == self._slice:
+            return self._socket.recv(_READ_BYTES)
+        self._socket.settimeout(wait)
+        try:
+            return self._socket.recv(_READ_BYTES)
+        finally:
+            self._socket.settimeout(self._slice)
 
-    def get_extra_info(self, info: str) -> Any:
-        """Tell about the socket."""
-        return self._stream.get_extra_info(info)
+
+def connect(host: str, port: int, timeout: float, context: ssl.SSLContext | None) -> socket.socket:
+    """Try the addresses of a host, one after the other, and shake hands, `timeout` seconds in all.
+
+    Args:
+        host: Name or address.
+        port: Its port.
+        timeout: In seconds; the look-up counts.
+        context: To speak TLS; None speaks none.
+
+    Raises:
+        httpx.ConnectError: there is no way.
+        httpx.ConnectTimeout: nobody answered in time.
+    """
+    deadline = time.monotonic() + timeout
+    addresses = _look_up(host, port, timeout)
+    failure: httpx.TransportError = httpx.ConnectError(f"{host} has no address")
+    for tried, address in enumerate(addresses):
+        share = (deadline - time.monotonic()) / (len(addresses) - tried)
+        try:
+            plain = socket.create_connection((address, port), max(share, 0.001))
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if context is None:
+                return plain
+            plain.settimeout(max(deadline - time.monotonic(), 0.001))
+            return context.wrap_socket(plain, server_hostname=host)
+        except TimeoutError as error:
+            failure = httpx.ConnectTimeout(str(error))
+        except OSError as error:
+            failure = httpx.ConnectError(str(error))
+    raise failure
 
 
 def _look_up(host: str, port: int, timeout: float) -> list[str]:
@@ -171,10 +178,10 @@ def _look_up(host: str, port: int, timeout: float) -> list[str]:
     asking.join(timeout)
     if failures:
         message = f"looking up {host} failed: {failures[0].strerror}"
-        raise httpcore.ConnectError(message) from failures[0]
+        raise httpx.ConnectError(message) from failures[0]
     if not found:
         message = f"looking up {host} took longer than {timeout:g} s"
-        raise httpcore.ConnectTimeout(message)
+        raise httpx.ConnectTimeout(message)
     return found
 
 

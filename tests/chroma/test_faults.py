@@ -193,10 +193,11 @@ def test_a_certificate_that_nobody_trusts_is_named(tmp_path: Path) -> None:
     assert "certificate" in str(failure)
 
 
-def test_another_program_on_the_port_is_hinted_at() -> None:
+def test_another_program_on_the_port_is_named() -> None:
     with listener(greet_as_ssh) as port:
         failure = failure_of(connection_to(port))
-    assert type(failure) is StoreUnavailable
+    assert type(failure) is StoreBroken
+    assert "not an HTTP server" in str(failure)
     assert "CHROMA_PORT" in str(failure)
 
 
