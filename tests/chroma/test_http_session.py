@@ -17,7 +17,7 @@ FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @contextmanager
-def session_with(talk: Callable[[socket.socket], object]) -> Iterator[HttpSession]:
+def session_with(talk: Callable[[socket.socket], None]) -> Iterator[HttpSession]:
     with listener(talk) as port:
         session = HttpSession(f"http://127.0.0.1:{port}/api/v2", {"X-Chroma-Token": "t"}, PATIENCE)
         yield session
