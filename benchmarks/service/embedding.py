@@ -13,7 +13,7 @@ from memapp.records import Vectors
 _BLOCK = 2000
 """Texts whose vectors share a file."""
 
-_SETTINGS = {"EMBEDDER_MODEL_PATH": "", "EMBEDDER_MODEL_SHA256": "", "EMBEDDING_BATCH_TOKENS": 1024}
+_SETTINGS = {"EMBEDDER_MODEL_PATH": "", "EMBEDDER_MODEL_SHA256": "", "EMBEDDING_BATCH_TOKENS": 256}
 
 
 def embed(texts: Sequence[str], cache: Path) -> Vectors:

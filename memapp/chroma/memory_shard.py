@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, Change, ChangeLog, Found, NewRecord, new_token
-from memapp.chroma.coalescing import Coalescer
+from memapp.coalescing import Coalescer
 from memapp.chroma.collection import Collection
 from memapp.chroma.memory_records import (
     Fields,

@@ -16,7 +16,7 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, slot_ids
-from memapp.chroma.coalescing import Coalescer
+from memapp.coalescing import Coalescer
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
 from memapp.records import Memory, Vectors

@@ -251,7 +251,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         "EMBEDDING_BATCH_TOKENS",
         Whole(64, 65536),
-        1024,
+        256,
         "Tokens, padding included, that minilm embeds at once.",
         _EMBEDDING,
     ),

@@ -6,7 +6,7 @@ from threading import Event, Lock
 
 import pytest
 
-from memapp.chroma.coalescing import Coalescer
+from memapp.coalescing import Coalescer
 from memapp.errors import StoreBroken, StoreTimeout
 
 DEADLINE = 10.0
