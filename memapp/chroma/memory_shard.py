@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, Change, ChangeLog, Found, NewRecord, new_token
-from memapp.coalescing import Coalescer
 from memapp.chroma.collection import Collection
 from memapp.chroma.memory_records import (
     Fields,
@@ -19,6 +18,7 @@ from memapp.chroma.memory_records import (
     replacing,
 )
 from memapp.chroma.where import stamp
+from memapp.coalescing import Coalescer
 from memapp.ports import Clock
 from memapp.records import ForgottenUser, Memory, MemoryDraft, StoredMemory, Vector
 

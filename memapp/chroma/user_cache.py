@@ -16,9 +16,9 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, slot_ids
-from memapp.coalescing import Coalescer
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
+from memapp.coalescing import Coalescer
 from memapp.records import Memory, Vectors
 
 LARGEST_SHARE = 4
@@ -37,6 +37,7 @@ _MEMORY_OVERHEAD = 2_500
 """Bytes of one memory beside its text and vector, roughly; measured with `sys.getsizeof`."""
 
 _CHECKED_TOGETHER = 64
+_READ_TOGETHER = 250
 _REFUSED_FOR = 1_000
 _STRANGERS_COUNTED = 4_096
 _WHOLE = ("metadatas", "documents", "embeddings")
@@ -279,8 +280,10 @@ def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
     ids = shard.get(where={"scope": user_id}).ids
     if len(ids) > MOST_MEMORIES or len(ids) * _MEMORY_OVERHEAD > largest:
         raise _TooLargeError
-    records = shard.get(where={"scope": user_id}, include=_WHOLE)
-    snapshot = _snapshot(records)
+    # What comes later is in a change that is followed. In parts, because Chroma's client takes
+    # 20 kB for a vector until it is an array.
+    parts = (ids[start : start + _READ_TOGETHER] for start in range(0, len(ids), _READ_TOGETHER))
+    snapshot = _joined([_snapshot(shard.get(ids=part, include=_WHOLE)) for part in parts])
     if snapshot.size > largest:
         raise _TooLargeError
     seen = dict.fromkeys(slots.values(), (0, ""))
@@ -377,17 +380,14 @@ def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
     fresh = _snapshot(records, replaced)
     old = user.snapshot
     stays = [row for one, row in old.rows.items() if one not in replaced]
-    tokens = {one: token for one, token in old.tokens.items() if one not in replaced}
-    memories = [old.memories[row] for row in stays] + fresh.memories
-    parts = [old.vectors[stays], fresh.vectors]
-    filled = [part for part in parts if len(part)]
-    user.snapshot = Snapshot(
-        memories=memories,
-        vectors=np.concatenate(filled) if filled else fresh.vectors,
-        rows={memory.id: row for row, memory in enumerate(memories)},
-        tokens=tokens | dict(fresh.tokens),
-        speakers=old.speakers | fresh.speakers,
+    kept = Snapshot(
+        memories=[old.memories[row] for row in stays],
+        vectors=old.vectors[stays],
+        rows={},
+        tokens={one: token for one, token in old.tokens.items() if one not in replaced},
+        speakers=old.speakers,
     )
+    user.snapshot = _joined([kept, fresh])
     _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})
 
 
@@ -410,4 +410,20 @@ def _snapshot(records: Records, chosen: set[str] | None = None) -> Snapshot:
         rows={memory.id: row for row, memory in enumerate(memories)},
         tokens={records.ids[row]: str(records.metadatas[row]["token"]) for row in rows},
         speakers=frozenset(m.speaker.lower() for m in memories if m.speaker),
+    )
+
+
+def _joined(parts: Sequence[Snapshot]) -> Snapshot:
+    """Make one snapshot of several that have no memory in common; their rows are not looked at."""
+    memories = [memory for part in parts for memory in part.memories]
+    vectors = [part.vectors for part in parts if len(part.vectors)]
+    tokens: dict[str, str] = {}
+    for part in parts:
+        tokens |= part.tokens
+    return Snapshot(
+        memories=memories,
+        vectors=np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
+        rows={memory.id: row for row, memory in enumerate(memories)},
+        tokens=tokens,
+        speakers=frozenset().union(*(part.speakers for part in parts)),
     )
