@@ -1,7 +1,7 @@
 """Let a turn of a conversation profit from the turns around it."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,36 +27,38 @@ def neighbours(scores: NDArray[np.float64], candidates: Sequence[Candidate]) -> 
     Returns:
         Shape (candidates,); at most the greatest score, as all the weights together are 1.
     """
+    rows, stretches = _stretches(candidates)
+    own = scores[rows]
+    gained = np.zeros_like(own)
+    for distance, weight in enumerate(_NEIGHBOUR_WEIGHTS, start=1):
+        together = stretches[distance:] == stretches[:-distance]
+        gained[distance:] += weight * together * own[:-distance]
+        gained[:-distance] += weight * together * own[distance:]
     gains = np.zeros_like(scores)
-    for stretch in _stretches(candidates):
-        own = scores[stretch]
-        gained = np.zeros_like(own)
-        for distance, weight in enumerate(_NEIGHBOUR_WEIGHTS, start=1):
-            gained[distance:] += weight * own[:-distance]
-            gained[:-distance] += weight * own[distance:]
-        gains[stretch] = gained
+    gains[rows] = gained
     return gains
 
 
-def _stretches(candidates: Sequence[Candidate]) -> list[list[int]]:
-    """Return the rows of what was said in one go, each in order; single turns are left out."""
-    turns: dict[str, list[tuple[float, float, int]]] = defaultdict(list)
-    for row, candidate in enumerate(candidates):
-        if candidate.conversation is not None:
-            occurred, recorded = candidate.occurred_at, candidate.recorded_at
-            turns[candidate.conversation].append(
-                (
-                    occurred.timestamp() if occurred is not None else 0.0,
-                    recorded.timestamp() if recorded is not None else 0.0,
-                    row,
-                )
-            )
-    stretches: list[list[int]] = []
-    for ordered in map(sorted, turns.values()):
-        previous = float("-inf")
-        for seconds, _, row in ordered:
-            if seconds - previous > _LONGEST_PAUSE_SECONDS:
-                stretches.append([])
-            stretches[-1].append(row)
-            previous = seconds
-    return [stretch for stretch in stretches if len(stretch) > 1]
+def _stretches(candidates: Sequence[Candidate]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the rows of turns, in order, and for each the number of the stretch it belongs to.
+
+    A stretch is what was said in one go.
+    """
+    numbers: dict[str, int] = {}
+    turns = [
+        (numbers.setdefault(c.conversation, len(numbers)), _seconds(c.occurred_at), row)
+        for row, c in enumerate(candidates)
+        if c.conversation is not None
+    ]
+    if not turns:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    recorded = np.array([_seconds(candidates[row].recorded_at) for _, _, row in turns])
+    conversations, seconds, rows = (np.array(column) for column in zip(*turns, strict=True))
+    order = np.lexsort((recorded, seconds, conversations))
+    begins = np.diff(conversations[order]) != 0
+    begins |= np.diff(seconds[order]) > _LONGEST_PAUSE_SECONDS
+    return rows[order], np.cumsum(np.append(0, begins))
+
+
+def _seconds(moment: datetime | None) -> float:
+    return 0.0 if moment is None else moment.timestamp()

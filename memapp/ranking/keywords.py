@@ -1,13 +1,13 @@
 """Score texts by the words they share with a query: BM25 with the statistics of the pool."""
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memapp.ranking.words import Terms
+from memapp.ranking.lexicon import TermNumbers
 
 # Lucene's defaults; Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework".
 _K1 = 1.2
@@ -18,79 +18,88 @@ _PAIR_WEIGHT = 0.5
 # A longer query is cut: its first words say what it is about, and work stays bounded.
 _MOST_QUERY_TERMS = 256
 
-Key = str | tuple[str, str]
-"""A term, or a pair of adjacent terms."""
-
-_Found = dict[Key, tuple[list[int], list[int]]]
-"""For each term or pair that occurs: in which texts (rows, ascending), and how often in each."""
+_Whole = NDArray[np.intp]
 
 
-def wanted(query: Terms) -> dict[Key, float]:
-    """Return what a query asks for: its terms as often as it has them, and its adjacent pairs."""
-    sequence = query.sequence[:_MOST_QUERY_TERMS]
-    weights: dict[Key, float] = defaultdict(float)
-    for term in sequence:
-        weights[term] += 1.0
-    return weights | dict.fromkeys(pairwise(sequence), _PAIR_WEIGHT)
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What texts are scored for.
 
-
-def bm25(weights: Mapping[Key, float], texts: Sequence[Terms]) -> NDArray[np.float64]:
-    """Score each text for what is wanted.
-
-    Frequencies and the average length are those of `texts`. Lucene's idf,
-    ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative.
-
-    Args:
-        weights: How much each term or pair counts.
-        texts: What is scored.
-
-    Returns:
-        Shape (len(texts),), same order; 0 and above, higher is better, 0 without a shared term.
+    Attributes:
+        terms: Each once.
+        weights: How much each term counts, in the same order.
+        pairs: Places in `terms` of two that count as a pair where they stand side by side.
     """
-    found = _occurrences(weights.keys(), texts)
-    scores = np.zeros(len(texts))
-    if not found:
-        return scores
-    lengths = np.array([len(text.sequence) for text in texts], dtype=np.float64)
-    norms = _K1 * (1 - _B + _B * lengths / lengths.mean())
-    for key, weight in weights.items():
-        if key in found:
-            rows, counts = (np.array(values) for values in found[key])
-            scores[rows] += weight * idf_of(len(rows), len(texts)) * counts / (counts + norms[rows])
-    return scores
+
+    terms: TermNumbers
+    weights: NDArray[np.float64]
+    pairs: Sequence[tuple[int, int]] = ()
 
 
-def idf_of(found_in: int, texts: int) -> float:
+def wanted_by(query: TermNumbers) -> Wanted:
+    """Return what a query asks for: its terms as often as it has them, and its adjacent pairs."""
+    sequence: list[int] = query[:_MOST_QUERY_TERMS].tolist()
+    places = {term: place for place, term in enumerate(dict.fromkeys(sequence))}
+    weights = np.bincount([places[term] for term in sequence], minlength=len(places))
+    pairs = dict.fromkeys((places[one], places[next_]) for one, next_ in pairwise(sequence))
+    return Wanted(np.array(list(places), np.int32), weights.astype(np.float64), list(pairs))
+
+
+class PoolTexts:
+    """The texts of a pool, term by term."""
+
+    def __init__(self, texts: Sequence[TermNumbers]) -> None:
+        """Lay out the texts; at least one, all numbered by one lexicon."""
+        lengths = np.array([len(text) for text in texts])
+        self._texts = len(texts)
+        self._terms = np.concatenate(texts)
+        self._rows = np.repeat(np.arange(len(texts)), lengths)
+        self._highest = int(self._terms.max(initial=-1))
+        average = max(lengths.mean(), 1e-9)
+        self._norms = _K1 * (1 - _B + _B * lengths / average)
+
+    def bm25(self, wanted: Wanted) -> NDArray[np.float64]:
+        """Score each text for what is wanted.
+
+        Frequencies and the average length are those of the pool. Lucene's idf,
+        ln(1 + (N - n + 0.5) / (n + 0.5)), is never negative.
+
+        Returns:
+            One score per text, same order; 0 and above, higher is better, 0 without a shared term.
+        """
+        counts = self._counted(wanted)
+        weights = np.append(wanted.weights, np.full(len(wanted.pairs), _PAIR_WEIGHT))
+        weights *= idf((counts > 0).sum(axis=0), self._texts)
+        # A sum row by row, and no matrix product: equal texts get equal scores to the last bit.
+        shares = counts / (counts + self._norms[:, None])
+        return np.asarray((shares * weights).sum(axis=1))
+
+    def _counted(self, wanted: Wanted) -> _Whole:
+        """Count terms and then pairs, shape (texts, terms + pairs)."""
+        terms = len(wanted.terms)
+        # Column 0 is for what is not wanted.
+        column_of = np.zeros(1 + max(self._highest, int(wanted.terms.max(initial=-1))), np.int16)
+        column_of[wanted.terms] = np.arange(1, terms + 1)
+        all_columns = column_of[self._terms]
+        hits = np.flatnonzero(all_columns != 0)
+        rows, columns = self._rows[hits], all_columns[hits].astype(np.intp)
+        counts = self._tallied(rows, columns, terms)
+        if not wanted.pairs:
+            return counts
+        adjacent = np.flatnonzero((np.diff(hits) == 1) & (np.diff(rows) == 0))
+        pair_of = np.zeros((terms + 1, terms + 1), np.intp)
+        firsts, seconds = np.array(wanted.pairs).T + 1
+        pair_of[firsts, seconds] = np.arange(1, len(wanted.pairs) + 1)
+        pairs = pair_of[columns[adjacent], columns[adjacent + 1]]
+        together = self._tallied(rows[adjacent], pairs, len(wanted.pairs))
+        return np.hstack((counts, together))
+
+    def _tallied(self, rows: _Whole, columns: _Whole, width: int) -> _Whole:
+        """Count each column from 1 to `width` in each row; column 0 is left out."""
+        flat = np.bincount(rows * (width + 1) + columns, minlength=self._texts * (width + 1))
+        return flat.reshape(self._texts, width + 1)[:, 1:]
+
+
+def idf(found_in: int | _Whole, texts: int) -> NDArray[np.float64]:
     """Return how telling it is to find something in so many of so many texts; never negative."""
-    return float(np.log1p((texts - found_in + 0.5) / (found_in + 0.5)))
-
-
-def _occurrences(keys: Collection[Key], texts: Sequence[Terms]) -> _Found:
-    single = {key for key in keys if isinstance(key, str)}
-    pairs = [key for key in keys if isinstance(key, tuple)]
-    found: _Found = {}
-    for row, text in enumerate(texts):
-        shared = single & text.counts.keys()
-        for term in shared:
-            rows, counts = found.setdefault(term, ([], []))
-            rows.append(row)
-            counts.append(text.counts[term])
-        for pair in pairs:
-            if pair[0] in shared and pair[1] in shared:
-                together = _side_by_side(pair, text.sequence)
-                if together:
-                    rows, counts = found.setdefault(pair, ([], []))
-                    rows.append(row)
-                    counts.append(together)
-    return found
-
-
-def _side_by_side(pair: tuple[str, str], sequence: tuple[str, ...]) -> int:
-    """Count where the second term of a pair follows the first."""
-    first, second = pair
-    count = 0
-    at = -1
-    for _ in range(sequence.count(first)):
-        at = sequence.index(first, at + 1)
-        count += sequence[at + 1 : at + 2] == (second,)
-    return count
+    return np.asarray(np.log1p((texts - found_in + 0.5) / (found_in + 0.5)))

@@ -37,6 +37,21 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
     return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
 
 
+def stands_in(phrase: str, text: str) -> bool:
+    """Tell whether a text contains a phrase, and not only inside a longer word."""
+    at = text.find(phrase)
+    while at >= 0:
+        end = at + len(phrase)
+        if not (_is_of_word(text[at - 1 : at]) or _is_of_word(text[end : end + 1])):
+            return True
+        at = text.find(phrase, at + 1)
+    return False
+
+
+def _is_of_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
 def _is_telling(token: str, *, is_first: bool) -> bool:
     """Tell whether a token looks like a name, a code or an identifier."""
     letters = [character for character in token if character.isalpha()]

@@ -2,14 +2,15 @@
 
 import re
 
-_SENTENCE = re.compile(r"[^.!?\u3002\uff01\uff1f\u061f]+[.!?\u3002\uff01\uff1f\u061f]*")
-_QUESTION_MARK = re.compile(r"[?\uff1f\u061f]")
+_QUESTION_MARK = re.compile("[?\uff1f\u061f]")
+_OTHER_ENDS = (".", "!", "\u3002", "\uff01")
 
 
 def asking_share(text: str) -> float:
     """Return the share of a text's characters that stand in questions, 0 to 1."""
-    if not _QUESTION_MARK.search(text):
+    if "?" not in text and (text.isascii() or not _QUESTION_MARK.search(text)):
         return 0.0
-    sentences = [sentence.strip() for sentence in _SENTENCE.findall(text)]
-    asking = sum(len(s) for s in sentences if _QUESTION_MARK.search(s[-1:]))
-    return asking / max(1, sum(map(len, sentences)))
+    # A question begins where the last sentence ended, and its mark belongs to it.
+    *before_marks, _ = _QUESTION_MARK.split(text)
+    asking = sum(len(part) - max(map(part.rfind, _OTHER_ENDS)) for part in before_marks)
+    return float(asking / len(text))

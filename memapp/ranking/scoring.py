@@ -4,7 +4,6 @@ Every part is computed from the candidates alone, so the same pool ranks equally
 The weights are explained, with what each part brings, in docs/retrieval.md.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 
 from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.conversations import neighbours
-from memapp.ranking.keywords import bm25, idf_of, wanted
+from memapp.ranking.keywords import PoolTexts, idf, wanted_by
 from memapp.ranking.kindred import kindred_terms
-from memapp.ranking.phrases import exact_phrases
+from memapp.ranking.lexicon import current_lexicon
+from memapp.ranking.phrases import exact_phrases, stands_in
 from memapp.ranking.questions import asking_share
 from memapp.ranking.times import Span, mentioned_times
-from memapp.ranking.words import count_terms, terms
 
 Mode = Literal["hybrid", "semantic", "keyword"]
 
@@ -28,7 +27,7 @@ Scores = NDArray[np.float64]
 
 _SEMANTIC_SHARE = 0.45
 _KINDRED_WEIGHT = 0.1
-_EXACT_WEIGHT = 0.3
+_EXACT_WEIGHT = 0.4
 SPEAKER_BOOST = 0.25
 _TIME_WEIGHT = 0.25
 # People speak of things some days before or after they happen.
@@ -73,8 +72,9 @@ def rank(
         case "semantic":
             parts = {"semantic": np.clip(_cosines(candidates), 0.0, 1.0)}
         case "keyword":
-            texts = [terms(c.text) for c in candidates]
-            parts = {"keyword": _shares(bm25(wanted(count_terms(query)), texts))}
+            lexicon = current_lexicon()
+            texts = PoolTexts(lexicon.recall([c.text for c in candidates]))
+            parts = {"keyword": _shares(texts.bm25(wanted_by(lexicon.read(query))))}
         case "hybrid":
             said = speaker_boost * _said_by(speakers, candidates)
             parts = _hybrid(query, candidates, said, exact_phrases(query, without=speakers), now)
@@ -98,12 +98,14 @@ def _hybrid(
     phrases: Sequence[str],
     now: datetime | None,
 ) -> dict[str, Scores]:
-    asked = count_terms(query)
-    texts = [terms(c.text) for c in candidates]
+    lexicon = current_lexicon()
+    asked = lexicon.read(query)
+    read = lexicon.recall([c.text for c in candidates])
+    texts = PoolTexts(read)
     semantic = _SEMANTIC_SHARE * _spread(_cosines(candidates))
-    keyword = (1 - _SEMANTIC_SHARE) * _shares(bm25(wanted(asked), texts))
-    related = kindred_terms(texts, semantic + keyword, but=asked.counts)
-    kindred = _KINDRED_WEIGHT * _shares(bm25(related, texts))
+    keyword = (1 - _SEMANTIC_SHARE) * _shares(texts.bm25(wanted_by(asked)))
+    related = kindred_terms(read, semantic + keyword, but=asked)
+    kindred = _KINDRED_WEIGHT * _shares(texts.bm25(related))
     relevance = semantic + keyword + kindred
     parts = {
         "semantic": semantic,
@@ -146,9 +148,8 @@ def _containing(phrases: Sequence[str], candidates: Sequence[Candidate]) -> Scor
     texts = [candidate.text.lower() for candidate in candidates]
     for phrase in phrases:
         lower = phrase.lower()
-        whole = re.compile(rf"(?<!\w){re.escape(lower)}(?!\w)")
-        rows = [row for row, text in enumerate(texts) if lower in text and whole.search(text)]
-        contained[rows] += idf_of(len(rows), len(texts)) / idf_of(0, len(texts))
+        rows = [row for row, text in enumerate(texts) if lower in text and stands_in(lower, text)]
+        contained[rows] += idf(len(rows), len(texts)) / idf(0, len(texts))
     return contained / len(phrases)
 
 

@@ -7,10 +7,6 @@ queries, scores and stores.
 import re
 import threading
 import unicodedata
-from collections import Counter, OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import chain
 
 import Stemmer
 
@@ -45,39 +41,12 @@ STOP_WORDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What keyword scoring needs of one text.
-
-    Attributes:
-        sequence: The terms in the order of the text, without stop words.
-        counts: How often each term occurs.
-    """
-
-    sequence: tuple[str, ...]
-    counts: Mapping[str, int]
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, in order, folded to what readers take for equal."""
+    return _WORD.findall(text if text.isascii() else _fold(text))
 
 
-def terms(text: str) -> Terms:
-    """Return the terms of a text; remembered for texts seen lately."""
-    return _recent_texts.terms(text)
-
-
-def count_terms(text: str) -> Terms:
-    """Split a text into terms and count them."""
-    if not text.isascii():
-        text = _fold(text)
-    sequence = tuple(chain.from_iterable(map(_terms_of_word.__getitem__, _WORD.findall(text))))
-    return Terms(sequence, dict(Counter(sequence)))
-
-
-def _fold(text: str) -> str:
-    """Make equal what readers take for equal: widths, ligatures, accents of Latin and Greek."""
-    decomposed = unicodedata.normalize("NFKD", text)
-    return unicodedata.normalize("NFC", _COMBINING_MARKS.sub("", decomposed)).replace("\u2019", "'")
-
-
-def _split_word(word: str) -> tuple[str, ...]:
+def terms_of_word(word: str) -> tuple[str, ...]:
     """Return the terms of one word: none for a stop word, several for an identifier."""
     whole = word.lower().removesuffix("'s").strip("_")
     if not whole or whole in STOP_WORDS:
@@ -87,6 +56,12 @@ def _split_word(word: str) -> tuple[str, ...]:
     parts = [part.lower() for part in identifier_parts(word.removesuffix("'s"))]
     others = [part for part in parts if part != whole and part not in STOP_WORDS]
     return tuple(map(_stem, [whole, *others]))
+
+
+def _fold(text: str) -> str:
+    """Make equal what readers take for equal: widths, ligatures, accents of Latin and Greek."""
+    decomposed = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", _COMBINING_MARKS.sub("", decomposed)).replace("\u2019", "'")
 
 
 def _bigrams(word: str) -> list[str]:
@@ -108,59 +83,4 @@ class _Stemmers(threading.local):
         self.english = Stemmer.Stemmer("english", 0)
 
 
-class _TermsOfWord(dict[str, tuple[str, ...]]):
-    """The terms of each word, worked out once; starts afresh when it has grown too large.
-
-    Every step is one dictionary operation, so threads can only do work twice.
-    """
-
-    _MOST_WORDS = 65536
-
-    def __missing__(self, word: str) -> tuple[str, ...]:
-        if len(self) >= self._MOST_WORDS:
-            self.clear()
-        split = self[word] = _split_word(word)
-        return split
-
-
-class _RecentTexts:
-    """Terms of the texts used last, within a budget of bytes; safe to use from many threads."""
-
-    # About what CPython takes; the strings themselves are shared with `_terms_of_word`.
-    _BYTES_PER_TEXT = 500
-    _BYTES_PER_TERM = 8
-    _BYTES_PER_COUNT = 50
-
-    def __init__(self, budget: int) -> None:
-        self._budget = budget
-        self._spent = 0
-        self._known: OrderedDict[str, Terms] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def terms(self, text: str) -> Terms:
-        with self._lock:
-            known = self._known.get(text)
-            if known is not None:
-                self._known.move_to_end(text)
-                return known
-        counted = count_terms(text)
-        with self._lock:
-            if text not in self._known:
-                self._known[text] = counted
-                self._spent += self._price(text, counted)
-            while self._spent > self._budget:
-                self._spent -= self._price(*self._known.popitem(last=False))
-        return counted
-
-    def _price(self, text: str, counted: Terms) -> int:
-        return (
-            self._BYTES_PER_TEXT
-            + len(text)
-            + self._BYTES_PER_TERM * len(counted.sequence)
-            + self._BYTES_PER_COUNT * len(counted.counts)
-        )
-
-
 _stemmers = _Stemmers()
-_terms_of_word = _TermsOfWord()
-_recent_texts = _RecentTexts(budget=32 * 2**20)

@@ -1,6 +1,7 @@
 import pytest
 
 from memapp.ranking import exact_phrases
+from memapp.ranking.phrases import stands_in
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,19 @@ def test_there_are_eight_at_most_and_quoted_ones_come_first() -> None:
     phrases = exact_phrases(query)
     assert len(phrases) == 8
     assert phrases[0] == "a quoted one"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ("ann", True),
+        ("joanna and ann.", True),
+        ("joanna", False),
+        ("ann_7", False),
+        ("annann", False),
+        ("\u00e9ann", False),
+        ("", False),
+    ],
+)
+def test_a_phrase_stands_in_a_text_as_whole_words(text: str, is_found: bool) -> None:  # noqa: FBT001
+    assert stands_in("ann", text) is is_found

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memapp.ranking import Candidate, Mode, lexical_text, rank
+from memapp.ranking import Candidate, Mode, lexical_text, lexicon, rank
 
 NOON = datetime(2023, 5, 8, 12, tzinfo=UTC)
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -98,6 +98,22 @@ def test_a_single_match_has_the_highest_score() -> None:
     assert only.score == 1.0
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_pool_of_one_gives_one_result(mode: Mode) -> None:
+    (only,) = rank("blue car", [Candidate("a blue car", 0.5)], mode=mode)
+    assert only.index == 0
+    assert 0 < only.score <= 1
+
+
+@pytest.mark.parametrize(
+    "query", ["\U0001f642", "\x00", "\u202eblue", "na\u00efve \u0627\u0644\u0642\u0637", "???", " "]
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_a_query_of_any_characters_is_ranked(query: str, mode: Mode) -> None:
+    pool = [Candidate("a blue car", 0.5), Candidate("\u0627\u0644\u0642\u0637 \U0001f642", 0.25)]
+    assert sorted(r.index for r in rank(query, pool, mode=mode)) == [0, 1]
+
+
 def test_candidates_without_any_shared_word_are_ranked_by_cosine() -> None:
     pool = [Candidate("alpha", 0.1), Candidate("beta", 0.9), Candidate("gamma", 0.5)]
     assert [r.index for r in rank("unrelated", pool)] == [1, 2, 0]
@@ -139,6 +155,23 @@ def test_only_the_first_256_terms_of_a_query_count() -> None:
 def test_text_without_spaces_is_found_by_its_characters() -> None:
     pool = [Candidate("大阪の電車は速い", 0.5), Candidate("東京都の天気は晴れ", 0.5)]
     assert rank("東京の天気", pool)[0].index == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        (
+            "\u0e2d\u0e32\u0e01\u0e32\u0e28\u0e40\u0e1b\u0e47\u0e19\u0e2d\u0e22\u0e48\u0e32\u0e07\u0e44\u0e23",
+            "\u0e27\u0e31\u0e19\u0e19\u0e35\u0e49\u0e2d\u0e32\u0e01\u0e32\u0e28\u0e14\u0e35",
+        ),
+        ("\ub0a0\uc528\ub294 \uc5b4\ub54c\uc694", "\uc624\ub298 \ub0a0\uc528\uac00 \uc88b\ub2e4"),
+        ("\u5929\u6c14\u600e\u4e48\u6837", "\u4eca\u5929\u5929\u6c14\u5f88\u597d"),
+    ],
+    ids=["Thai", "Korean", "Chinese"],
+)
+def test_words_are_found_in_languages_that_do_not_part_them(query: str, text: str) -> None:
+    pool = [Candidate("something else", 0.5), Candidate(text, 0.5)]
+    assert rank(query, pool)[0].index == 1
 
 
 def test_accents_and_width_do_not_hide_a_word() -> None:
@@ -240,6 +273,17 @@ def test_words_that_the_best_have_in_common_lift_a_candidate() -> None:
     ranked = rank("where is the cat", pool)
     assert [r.index for r in ranked[2:]] == [3, 2]
     assert ranked[2].parts["keyword"] == 0 < ranked[2].parts["kindred"]
+
+
+def test_a_pool_ranks_alike_whatever_was_ranked_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = [Candidate(f"cat {n % 7} dog {n % 5} bird {n % 3} velvet", 0.5) for n in range(60)]
+    ranked = {}
+    for before in ("velvet bird", "dog 4 3 2 1 0 cat"):
+        monkeypatch.setattr(lexicon, "_MOST_KNOWN", 1)
+        rank(before, [Candidate(before, 0.5)])
+        monkeypatch.undo()
+        ranked[before] = rank("what cat and bird", pool)
+    assert ranked["velvet bird"] == ranked["dog 4 3 2 1 0 cat"]
 
 
 def test_a_memory_is_worded_with_its_speaker_and_date() -> None:
