@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -332,3 +333,23 @@ def test_a_retrieval_keeps_to_its_filter_its_limit_and_its_length(
     assert [p["metadata"] for p in answer["data"]] == [{"even": True}]
     assert answer["data"][0]["explanation"]
     assert len(answer["context"]) <= 200
+
+
+def test_ingests_of_one_document_at_once_end_in_one_of_them(app: Flask, collection: str) -> None:
+    texts = {f"{name} tea. " * 300 for name in ("Green", "Black", "White", "Red")}
+
+    def ingest(text: str) -> int:
+        body = {"collection": collection, "id": "d", "text": text}
+        return app.test_client().post("/v1/rag/documents", json=body).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = list(pool.map(ingest, texts))
+    client = checked_client(app)
+    text = client.get(f"/v1/rag/documents/d/text?collection={collection}").get_json()["text"]
+    chunks = client.get(f"/v1/rag/documents/d/chunks?collection={collection}").get_json()["data"]
+    question = {"collection": collection, "query": "tea", "limit": 50}
+    passages = client.post("/v1/rag/retrieve", json=question).get_json()["data"]
+    assert set(statuses) <= {200, 201}
+    assert text in texts
+    assert all(c["text"] == text[c["start"] : c["end"]] for c in chunks)
+    assert sorted(p["start"] for p in passages) == [c["start"] for c in chunks]

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -106,6 +107,28 @@ passages = st.lists(
 @given(passages, st.integers(0, 1500))
 def test_a_context_is_never_longer_than_asked_for(found: list[Passage], limit: int) -> None:
     assert len(context_of(found, max_characters=limit)) <= limit
+
+
+TEXT = "Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. " * 12
+spans = st.lists(
+    st.tuples(st.integers(0, len(TEXT) - 1), st.integers(1, 300)), min_size=1, max_size=4
+)
+
+
+@given(spans, st.integers(0, 1500))
+def test_what_is_quoted_stands_where_the_head_says_and_ends_between_words(
+    found: list[tuple[int, int]], limit: int
+) -> None:
+    sliced = [(start, TEXT[start : start + length]) for start, length in found]
+    whole = [passage(text, start=start) for start, text in sliced if text.strip()]
+
+    context = context_of(whole, max_characters=limit)
+
+    for head, quoted in zip(*[iter(context.replace("\n\n", "\n").splitlines())] * 2, strict=True):
+        start, end = map(int, re.findall(r"characters (\d+)-(\d+)\)", head)[-1])
+        assert quoted.removesuffix(" …").rstrip() == f"> {TEXT[start:end]}".rstrip()
+        if quoted.endswith(" …"):
+            assert not (TEXT[end - 1].isalnum() and TEXT[end].isalnum())
 
 
 @given(passages)
