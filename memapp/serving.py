@@ -27,7 +27,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Request
 from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from memapp import settings
 from memapp.chroma_import import import_chroma
@@ -46,8 +46,28 @@ _LAST_CALL_SECONDS = 1.0
 """How long a stopping worker goes on taking in clients, should they never cease to come."""
 
 
+_STAY_SECONDS = 0.002
+"""How long a thread stays with a client that has just been answered, if nobody else waits."""
+
+
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     """A thread worker that leaves nobody standing at the door when the service stops."""
+
+    def handle(self, conn: TConn) -> object:
+        """Serve a request, and the next ones of that connection that follow at once.
+
+        Handing a connection back to the poller and from there to a thread again costs as much as
+        serving a short request.
+        """
+        follows = select.poll()
+        follows.register(conn.sock, select.POLLIN)
+        while True:
+            may_stay = super().handle(conn)
+            # gunicorn gives other things than a bool too.
+            if may_stay is not True or not self.alive or self.tpool._work_queue.qsize():  # noqa: SLF001
+                return may_stay
+            if conn.parser.unreader.buf.getvalue() or not follows.poll(1000 * _STAY_SECONDS):
+                return may_stay
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001
         """Start or stop accepting; when the service stops, first take in whoever waits."""

@@ -85,6 +85,10 @@ class Connection:
 
     def find(self, name: str) -> Collection | None:
         """Return the collection of this name, or None if there is none."""
+        session = self._session
+        known = None if session is None else session.collections.get(name)
+        if known is not None:
+            return Collection(self, known)
         try:
             stored = self.run(lambda session: resolve(session, name, None))
         except CollectionGone:
@@ -249,7 +253,8 @@ class Connection:
         finally:
             with idle:
                 self._users -= 1
-                idle.notify_all()
+                if self._is_held:
+                    idle.notify_all()
 
     def _admit(self) -> None:
         outage = self._outage

@@ -18,6 +18,7 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from memapp.chroma.where import stamp
 from memapp.records import MemoryDraft
@@ -56,7 +57,7 @@ def parse_name(name: str) -> CollectionName | None:
 
 def shard_of_user(user_id: str, shards: int) -> int:
     """Return the shard that holds all memories of a user, 0 to `shards` - 1."""
-    return int(_digest("user", user_id)[:8], 16) % shards
+    return int(_user_digest(user_id)[:8], 16) % shards
 
 
 def shard_of_memory(memory_id: str, shards: int) -> int | None:
@@ -118,7 +119,7 @@ def user_record_id(user_id: str) -> str:
 
 def user_digest(user_id: str) -> str:
     """Return a user's name within ids of records."""
-    return _digest("user", user_id)[:24]
+    return _user_digest(user_id)[:24]
 
 
 def slot_id(slot: int) -> str:
@@ -129,6 +130,11 @@ def slot_id(slot: int) -> str:
 def claim_id(key: str) -> str:
     """Return the ledger id of an idempotency key."""
     return f"k.{_digest(key)}"
+
+
+@lru_cache(maxsize=4096)
+def _user_digest(user_id: str) -> str:
+    return _digest("user", user_id)
 
 
 def _digest(*parts: str) -> str:
