@@ -19,6 +19,9 @@ former change still there; else it is written again under a new name. New memori
 request as their change, so neither exists without the other. Changing and deleting are requests of
 their own, so the change is written before, and names the token by which a reader can tell that it
 has happened: until then the reader looks at that memory each time.
+
+A write whose answer is lost is never made again as it was: what it added may have been deleted
+since. If its changes are found, all of it has arrived; else it is made anew under a new name.
 """
 
 import os
@@ -26,7 +29,7 @@ import random
 import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -35,9 +38,10 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection
+from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import Fields
 from memapp.chroma.where import stamp
-from memapp.errors import StoreBroken
+from memapp.errors import StoreBroken, StoreUnavailable
 from memapp.ports import Clock
 from memapp.records import Vector
 
@@ -141,7 +145,13 @@ class ChangeLog:
         renew: bool,
     ) -> dict[str, Found]:
         for _ in range(_ATTEMPTS):
-            found = self._publish(shard, records, changes, read, renew=renew)
+            found = None
+            try:
+                found = self._publish(shard, records, changes, read, renew=renew)
+            finally:
+                if found is None:
+                    # Whether the numbers are taken is unknown: never use them again.
+                    self._writer = None
             if found is not None:
                 return found
         message = f"too many processes write to {shard.name} at once"
@@ -174,13 +184,34 @@ class ChangeLog:
             if writer is not None:
                 writer.announced.discard(mark)
 
-    def sweep(self, shard: Collection) -> None:
-        """Remove the changes of writers that hold no slot any more; nobody reads them."""
+    def sweep(self, shard: Collection, settled: int) -> None:
+        """Remove the changes that nobody reads any more.
+
+        These are the changes of writers that hold no slot, and those that are older than what any
+        reader keeps, but for each writer's last one of each user.
+
+        Args:
+            shard: Where.
+            settled: Changes from before this time are old; see `where.stamp`.
+        """
         changes = shard.get(where={"kind": "change"}, include=("metadatas",))
         # Read after the changes: a writer takes its slot before its first change.
         writers = {fields["writer"] for fields in read_slots(shard).values()}
-        found = zip(changes.ids, changes.metadatas, strict=True)
-        shard.delete([one for one, fields in found if fields["writer"] not in writers])
+        last: dict[tuple[str, str], int] = {}
+        for fields in changes.metadatas:
+            mine = (fields["change_of"], fields["writer"])
+            last[mine] = max(last.get(mine, 0), fields["number"])
+        shard.delete(
+            [
+                one
+                for one, fields in zip(changes.ids, changes.metadatas, strict=True)
+                if fields["writer"] not in writers
+                or (
+                    fields.get("at", 0) < settled
+                    and fields["number"] < last[fields["change_of"], fields["writer"]]
+                )
+            ]
+        )
 
     def _publish(
         self,
@@ -193,25 +224,25 @@ class ChangeLog:
     ) -> dict[str, Found] | None:
         writer = self._registered(shard)
         tokens = {change.user_id: new_token() for change in changes}
-        log = [self._record(writer, change, tokens[change.user_id]) for change in changes]
+        log = [_user_record(user) for user in tokens if user not in writer.numbers]
         log += [
             self._mark(writer, user) for user in tokens if writer.numbers.get(user, 0) + 1 == KEPT
         ]
-        log += [_user_record(user) for user in tokens if user not in writer.numbers]
+        made = [self._record(writer, change, tokens[change.user_id]) for change in changes]
+        expected = {
+            layout.change_id(user, writer.name, writer.numbers[user]): writer.tokens[user]
+            for user in tokens
+            if user in writer.numbers
+        }
         try:
-            self._write(shard, [*records, *log], renew=renew)
-            former = [
-                layout.change_id(user, writer.name, writer.numbers[user])
-                for user in tokens
-                if user in writer.numbers
-            ]
-            found = _read(shard, [*read, writer.slot, *former])
-        except BaseException:
-            # Whether the numbers are taken is unknown: never use them again.
-            self._writer = None
-            raise
-        if not self._is_valid(writer, found, tokens):
-            self._writer = None
+            self._write(shard, [*records, *log, *made], renew=renew)
+        except OutcomeUnknown:
+            if not made:
+                raise
+            # Records are stored in order: with the changes, which are last, all are there.
+            expected |= {record.id: record.fields["token"] for record in made}
+        found = _read(shard, [*read, writer.slot, *expected])
+        if not _is_valid(writer, found, expected):
             return None
         for user, token in tokens.items():
             writer.numbers[user] = writer.numbers.get(user, 0) + 1
@@ -219,21 +250,6 @@ class ChangeLog:
         for user in tokens:
             self._trim(shard, writer, user)
         return {one: found[one] for one in read if one in found}
-
-    def _is_valid(
-        self,
-        writer: _Writer,
-        found: Mapping[str, Found],
-        users: Mapping[str, str],
-    ) -> bool:
-        if writer.slot not in found or found[writer.slot][0]["writer"] != writer.name:
-            return False
-        for user in users:
-            if user in writer.numbers:
-                former = found.get(layout.change_id(user, writer.name, writer.numbers[user]))
-                if former is None or former[0]["token"] != writer.tokens[user]:
-                    return False
-        return True
 
     def _mark(self, writer: _Writer, user: str) -> NewRecord:
         """Return a record by which whoever saw no change yet learns that the first may be gone."""
@@ -244,6 +260,7 @@ class ChangeLog:
             "number": 0,
             "token": new_token(),
             "memories": "",
+            "at": stamp(self._clock()),
         }
         return NewRecord(layout.change_id(user, writer.name, 0), fields)
 
@@ -256,6 +273,7 @@ class ChangeLog:
             "number": number,
             "token": token,
             "memories": " ".join(change.memory_ids),
+            "at": stamp(self._clock()),
         }
         if change.awaited is not None:
             fields["awaited"] = change.awaited
@@ -281,8 +299,10 @@ class ChangeLog:
         last = min([writer.numbers[user] - KEPT, *(number - 1 for number in under_way)])
         if last - first + 1 >= TRIMMED:
             numbers = range(first, last + 1)
-            shard.delete([layout.change_id(user, writer.name, number) for number in numbers])
-            writer.trimmed[user] = last
+            # What was published stands; what cannot be removed now is removed with the next.
+            with suppress(StoreUnavailable):
+                shard.delete([layout.change_id(user, writer.name, number) for number in numbers])
+                writer.trimmed[user] = last
 
     def _registered(self, shard: Collection) -> _Writer:
         writer = self._writer
@@ -293,8 +313,9 @@ class ChangeLog:
         return self._writer
 
     def _register(self, shard: Collection, former: str | None) -> _Writer:
-        name = secrets.token_hex(6)
         for _ in range(_ATTEMPTS):
+            # A new one each time: an attempt whose answer was lost may still come through.
+            name = secrets.token_hex(6)
             slots = read_slots(shard)
             free = [layout.slot_id(n) for n in range(SLOTS) if layout.slot_id(n) not in slots]
             oldest = min(slots, key=lambda slot: slots[slot]["since"], default=None)
@@ -302,12 +323,20 @@ class ChangeLog:
             if slot is None:  # pragma: no cover - there is a free slot or an oldest one
                 continue
             fields = {"kind": "writer", "writer": name, "since": stamp(self._clock())}
-            self._write(shard, [NewRecord(slot, fields)], renew=slot not in free)
+            with suppress(OutcomeUnknown):
+                self._write(shard, [NewRecord(slot, fields)], renew=slot not in free)
             if read_slots(shard).get(slot, {}).get("writer") == name:
                 return _Writer(name, slot, os.getpid())
             former = None
         message = f"too many processes write to {shard.name} at once"
         raise StoreBroken(message)
+
+
+def _is_valid(writer: _Writer, found: Mapping[str, Found], expected: Mapping[str, str]) -> bool:
+    """Tell whether a writer still holds its slot, and records still have the expected tokens."""
+    if writer.slot not in found or found[writer.slot][0]["writer"] != writer.name:
+        return False
+    return all(one in found and found[one][0]["token"] == token for one, token in expected.items())
 
 
 def _user_record(user_id: str) -> NewRecord:

@@ -55,6 +55,9 @@ class Collection:
     when the collection was dropped, or was dropped and made anew with other metadata; writes make
     it anew if the handle comes from `Connection.ensure`.
 
+    A write whose answer is lost raises `OutcomeUnknown`: made again, it might undo what others have
+    done since. With `may_repeat` it is made again all the same, where nobody can have.
+
     Attributes:
         name: Its name.
         metadata: Its metadata as stored when the handle was made.
@@ -160,7 +163,7 @@ class Collection:
         metadatas: Sequence[Mapping[str, Any]],
         documents: Sequence[str],
     ) -> None:
-        """Store records; those whose id is there already are left as they are."""
+        """Store records, in order; those whose id is there already are left as they are."""
         self._write(ChromaCollection.add, ids, vectors, metadatas, documents)
 
     def upsert(
@@ -169,12 +172,16 @@ class Collection:
         vectors: Vectors,
         metadatas: Sequence[Mapping[str, Any]],
         documents: Sequence[str],
+        *,
+        may_repeat: bool = False,
     ) -> None:
-        """Store records, over those that are there.
+        """Store records, in order, over those that are there.
 
         Metadata is merged with what is there: give None for a key to remove it.
         """
-        self._write(ChromaCollection.upsert, ids, vectors, metadatas, documents)
+        self._write(
+            ChromaCollection.upsert, ids, vectors, metadatas, documents, may_repeat=may_repeat
+        )
 
     def update(
         self,
@@ -183,20 +190,29 @@ class Collection:
         vectors: Vectors | None = None,
         metadatas: Sequence[Mapping[str, Any]] | None = None,
         documents: Sequence[str] | None = None,
+        may_repeat: bool = False,
     ) -> None:
         """Change parts of records that are there; unknown ids are ignored.
 
         Metadata is merged with what is there: give None for a key to remove it.
         """
-        self._write(ChromaCollection.update, ids, vectors, metadatas, documents)
+        self._write(
+            ChromaCollection.update, ids, vectors, metadatas, documents, may_repeat=may_repeat
+        )
 
-    def delete(self, ids: Sequence[str], *, where: Mapping[str, Any] | None = None) -> None:
+    def delete(
+        self,
+        ids: Sequence[str],
+        *,
+        where: Mapping[str, Any] | None = None,
+        may_repeat: bool = True,
+    ) -> None:
         """Remove records by id, with `where` only those that satisfy it now."""
         unique = list(dict.fromkeys(ids))
         size = self._connection.batch_size
         for start in range(0, len(unique), size):
             chosen: dict[str, Any] = {"ids": unique[start : start + size], "where": where}
-            self._run(partial(ChromaCollection.delete, **chosen))
+            self._run(partial(ChromaCollection.delete, **chosen), may_repeat=may_repeat)
 
     def delete_where(self, where: Mapping[str, Any]) -> None:
         """Remove all records that satisfy a condition."""
@@ -215,7 +231,13 @@ class Collection:
         found = self._run(partial(ChromaCollection.get, ids=ids, **arguments))
         return _records(found, arguments["include"], lambda part: part)
 
-    def _run(self, operation: Callable[[ChromaCollection], T], *, remake: bool = False) -> T:
+    def _run(
+        self,
+        operation: Callable[[ChromaCollection], T],
+        *,
+        remake: bool = False,
+        may_repeat: bool = True,
+    ) -> T:
         def attempt(session: Session) -> T:
             if self.name in session.collections:
                 try:
@@ -228,7 +250,7 @@ class Collection:
                 message = f"the collection {self.name} was dropped"
                 raise CollectionGone(message) from error
 
-        return self._connection.run(attempt)
+        return self._connection.run(attempt, may_repeat=may_repeat)
 
     def _resolve(self, session: Session, *, remake: bool) -> ChromaCollection:
         collection = resolve(session, self.name, self._creation if remake else None)
@@ -247,6 +269,8 @@ class Collection:
         vectors: Vectors | None,
         metadatas: Sequence[Mapping[str, Any]] | None,
         documents: Sequence[str] | None,
+        *,
+        may_repeat: bool = False,
     ) -> None:
         for part in self._by_size(ids, vectors, metadatas, documents):
             arguments = {
@@ -255,7 +279,7 @@ class Collection:
                 "metadatas": None if metadatas is None else list(metadatas[part]),
                 "documents": None if documents is None else list(documents[part]),
             }
-            self._run(partial(method, **arguments), remake=True)
+            self._run(partial(method, **arguments), remake=True, may_repeat=may_repeat)
 
     def _by_size(
         self,

@@ -21,7 +21,13 @@ from chromadb.api.client import Client
 from chromadb.errors import ChromaError, NotFoundError
 
 from memapp.chroma.collection import Collection
-from memapp.chroma.faults import CollectionGone, Fault, fault_of, opening_fault_of
+from memapp.chroma.faults import (
+    CollectionGone,
+    Fault,
+    OutcomeUnknown,
+    fault_of,
+    opening_fault_of,
+)
 from memapp.chroma.forking import close_before_forks
 from memapp.chroma.session import MetadataScalars, Session, resolve
 from memapp.chroma_config import Patience
@@ -33,7 +39,8 @@ PAGE = 500
 """How many collections are listed at a time."""
 
 DRAIN_SECONDS = 5.0
-"""How long closing waits for calls under way; they are idempotent and repeated if cut off."""
+"""How long closing waits for calls under way; what is cut off is repeated, or its outcome told to
+be unknown."""
 
 MAX_BATCH = 5461
 """Most records Chroma 1.5.9 takes in one write: SQLite's 32,766 variables, six for each."""
@@ -175,16 +182,20 @@ class Connection:
 
         return self.run(read)
 
-    def run(self, operation: Callable[[Session], T]) -> T:
+    def run(self, operation: Callable[[Session], T], *, may_repeat: bool = True) -> T:
         """Call Chroma through an open client, and repeat what fails in passing.
 
         While nobody answers, one call at a time is let through to find the recovery; the others
         fail at once.
 
         Args:
-            operation: Idempotent; may be called several times, with different sessions.
+            operation: May be called several times, with different sessions.
+            may_repeat: Whether it does no harm if Chroma does it twice, the second time after
+                others have acted on the first. Else it is repeated only while Chroma cannot have
+                done it.
 
         Raises:
+            OutcomeUnknown: it may not be repeated, and Chroma may have done it.
             StoreUnavailable: Chroma cannot answer; says why.
         """
         with self._in_use():
@@ -197,6 +208,9 @@ class Connection:
                     fault = self._judge(session, error)
                     if fault is None:
                         raise
+                    if fault.may_be_done and not may_repeat:
+                        # Whether this is an outage, the look at what was done will show.
+                        raise OutcomeUnknown(*fault.error.args) from error
                     if not fault.is_passing or attempt >= self._most_repeats(fault):
                         self._outage = fault.error if fault.is_outage else None
                         raise fault.error from error
@@ -310,7 +324,8 @@ class Connection:
     def _judge(self, session: Session, error: Exception) -> Fault | None:
         if self._session is not session:
             # The client was closed under this call, which cannot know its own error then.
-            return Fault(StoreUnavailable("the client was closed"), is_passing=True)
+            closed = StoreUnavailable("the client was closed")
+            return Fault(closed, is_passing=True, may_be_done=True)
         fault = fault_of(error)
         if fault is not None and fault.is_stale:
             self._discard(session)

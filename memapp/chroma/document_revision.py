@@ -12,7 +12,7 @@ from datetime import timedelta
 from memapp.chroma.document_layout import ChunkId, document_key, new_attempt
 from memapp.chroma.document_records import Head, encode_chunk
 from memapp.chroma.document_shelf import RECENT, Shelf
-from memapp.chroma.faults import CollectionGone
+from memapp.chroma.faults import CollectionGone, OutcomeUnknown
 from memapp.errors import Conflict, StoreUnavailable
 from memapp.ports import Clock
 from memapp.records import Chunk, Document, Vectors
@@ -60,7 +60,9 @@ class ChromaRevision:
             ids.append(str(ChunkId(self._key, self._attempt, chunk.index)))
             fields.append(encode_chunk(self._document, chunk, gap, now))
             self._end = max(self._end, chunk.end)
-        self._shelf.chunks.upsert(ids, vectors, fields, [chunk.text for chunk in chunks])
+        texts = [chunk.text for chunk in chunks]
+        # Nobody else writes under these ids.
+        self._shelf.chunks.upsert(ids, vectors, fields, texts, may_repeat=True)
         self._ids += ids
         self._writes += 1
         self._written_at = now
@@ -71,13 +73,12 @@ class ChromaRevision:
         before = self._shelf.head(self._key)
         head = self._head_after(before)
         self._may_be_current = True
-        self._shelf.write_head(head)
-        current = self._current()
+        current = self._write_head(head)
         if current is None or current.attempt != self._attempt:
             self._remove(self._ids)
             return head.document if current is None else current.document
-        # A commit that is only just over may still be repeated, if its connection broke before the
-        # answer came; its chunks must be there then. They are swept away later.
+        # A commit whose answer was lost may still come through, and only just over; its chunks must
+        # be there then. They are swept away later.
         if before is not None and head.committed_at - before.committed_at > RECENT:
             self._remove(before.chunk_ids)
         if self._is_lost():
@@ -117,6 +118,17 @@ class ChromaRevision:
             committed_at=self._clock(),
             is_atomic=self._writes <= 1 and len(self._ids) <= most,
         )
+
+    def _write_head(self, head: Head) -> Head | None:
+        """Make the revision the current one; return the one that is afterwards."""
+        try:
+            self._shelf.write_head(head)
+        except OutcomeUnknown:
+            current = self._current()
+            if current is None or current.attempt != self._attempt:
+                raise
+            return current
+        return self._current()
 
     def _current(self) -> Head | None:
         try:

@@ -19,8 +19,8 @@ from memapp.errors import StoreBroken
 from memapp.records import Vector
 
 RECENT = timedelta(minutes=2)
-"""How long a commit may still have effects elsewhere: a query under way, a write that is repeated
-after its connection broke, clocks that differ."""
+"""How long a commit may still have effects elsewhere: a query under way, a write whose answer was
+lost and that comes through late, clocks that differ."""
 
 LOOKS = 8
 """How often a read that meets commits is begun anew."""

@@ -29,6 +29,10 @@ class CollectionGone(StoreUnavailable):
     """The collection was dropped, or made anew with other metadata; ask for it again."""
 
 
+class OutcomeUnknown(StoreUnavailable):
+    """The answer to a write was lost: only what Chroma has now can tell whether it was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """What an exception means.
@@ -36,6 +40,7 @@ class Fault:
     Attributes:
         error: What to raise instead.
         is_passing: The same call may well succeed at once.
+        may_be_done: Chroma may have done what it was asked, and only the answer was lost.
         repeats: At least how often a passing fault is worth repeating, where repeating is allowed.
         is_outage: Nobody answers; other calls would fail too.
         is_stale: The client itself is of no use any more and must be opened anew.
@@ -43,6 +48,7 @@ class Fault:
 
     error: MemappError
     is_passing: bool = False
+    may_be_done: bool = False
     repeats: int = 0
     is_outage: bool = False
     is_stale: bool = False
@@ -100,6 +106,11 @@ def _causes(error: BaseException) -> Iterator[Exception]:
         cause = cause.__cause__ or cause.__context__
 
 
+def _lost(message: str) -> Fault:
+    """Return the fault of a call that may have reached Chroma before it failed."""
+    return Fault(StoreUnavailable(message), is_passing=True, may_be_done=True, is_outage=True)
+
+
 def _of_transport(error: httpx.TransportError) -> Fault:
     match error:
         case httpx.ConnectTimeout():
@@ -116,7 +127,7 @@ def _of_transport(error: httpx.TransportError) -> Fault:
             return Fault(StoreBroken(f"what answers is not an HTTP server: {_MEND}"))
         case httpx.NetworkError() | httpx.RemoteProtocolError():
             message = f"the connection to Chroma broke; if this goes on, {_MEND}"
-            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+            return _lost(message)
         case _:
             return Fault(StoreUnavailable(f"Chroma cannot be reached: {_MEND}"), is_outage=True)
 
@@ -150,8 +161,7 @@ def _of_status(response: httpx.Response) -> Fault:
         case 429:
             return Fault(StoreUnavailable("Chroma is overloaded (status 429)"), is_passing=True)
         case 502 | 503:
-            message = f"the proxy in front of Chroma cannot reach it (status {status})"
-            return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+            return _lost(f"the proxy in front of Chroma cannot reach it (status {status})")
         case 408 | 504:
             message = f"the proxy in front of Chroma waited too long for it (status {status})"
             return Fault(StoreTimeout(message), is_outage=True)
@@ -189,8 +199,7 @@ def _of_chroma(error: chroma.ChromaError) -> Fault:
         message = "Chroma is still writing the index of this collection"
         return Fault(StoreUnavailable(message), is_passing=True)
     if "upstream unavailable" in text:
-        message = "the proxy in front of Chroma cannot reach it"
-        return Fault(StoreUnavailable(message), is_passing=True, is_outage=True)
+        return _lost("the proxy in front of Chroma cannot reach it")
     return _of_damage(text)
 
 

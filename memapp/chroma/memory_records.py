@@ -103,6 +103,17 @@ class StoredMemoryRecord:
     fields: Mapping[str, Any]
 
 
+def memories_of(
+    found: Mapping[str, tuple[Mapping[str, Any], str]],
+) -> dict[str, StoredMemoryRecord]:
+    """Return those of the records found that are memories, by id."""
+    return {
+        one: StoredMemoryRecord(decode(one, fields, text), fields)
+        for one, (fields, text) in found.items()
+        if "scope" in fields
+    }
+
+
 def replacing(new: Fields, old: Mapping[str, Any]) -> Fields:
     """Return `new` with a None for each key of `old` that is gone.
 

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.change_log import GONE, Change, ChangeLog, Found, NewRecord, new_token
+from memapp.chroma.change_log import GONE, Change, ChangeLog, NewRecord, new_token
 from memapp.chroma.collection import Collection
+from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import (
     Fields,
     Making,
     StoredMemoryRecord,
     decode,
     encode,
-    encode_version,
-    making_of,
-    replacing,
+    memories_of,
 )
+from memapp.chroma.memory_revision import MemoryRevision
+from memapp.chroma.memory_sweep import all_records_of, remove_leftovers
 from memapp.chroma.where import stamp
 from memapp.coalescing import Coalescer
 from memapp.ports import Clock
@@ -26,13 +27,8 @@ GROUP_SIZE = 200
 """Records written together: enough to share the fsyncs, few enough that the embedded client, which
 holds the GIL while it writes, does not stall other requests."""
 
-MICROSECOND = timedelta(microseconds=1)
-
 SETTLED = timedelta(minutes=15)
 """What is older is known to all: it is longer than `user_cache.MAX_AGE`."""
-
-TAKEOVER = timedelta(seconds=10)
-"""After this time a change whose process died half-way may be overtaken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +105,12 @@ class MemoryShard:
 
     def read(self, ids: Sequence[str]) -> dict[str, StoredMemoryRecord]:
         """Return the memories that exist, by id."""
-        return _memories_of(self._read(ids))
+        return memories_of(self._read(ids))
 
     def revise(self, current: Memory, revised: Memory, vector: Vector | None) -> bool:
         """Make a new version; False if `current` is not what is stored."""
-        stored = self.read([current.id]).get(current.id)
-        if stored is None or stored.memory.version != current.version:
-            return False
-        token = new_token()
-        digest = layout.text_digest(_draft(revised, is_timed=stored.fields["timed"]))
-        records = self._what_revising_leaves(stored, revised, digest, token)
-        change = Change(revised.user_id, (revised.id,), awaited=token)
-        claim = records[0].id
-        with self.log.announced(self.collection, change, records=records, read=[claim]) as found:
-            if not self._may_revise(records[0], found.get(claim)):
-                return False
-            fields = encode(revised, making_of(stored.fields, digest=digest, token=token))
-            self.collection.update(
-                [revised.id],
-                vectors=None if vector is None else vector[None, :],
-                metadatas=[replacing(fields, stored.fields)],
-                # Given a text without a vector, Chroma would embed it itself.
-                documents=None if vector is None else [revised.text],
-            )
-        stored = self.read([revised.id]).get(revised.id)
-        if stored is not None and stored.memory.version >= revised.version:
-            return True
-        # Deleted meanwhile: what this change left behind must not outlive the memory.
-        self._delete_trail(revised)
-        return False
+        revision = MemoryRevision(self.collection, self.log, self._clock, current, revised)
+        return revision.make(vector)
 
     def versions(self, memory: Memory) -> list[Memory]:
         """Return the old versions of a memory, oldest first."""
@@ -151,12 +124,16 @@ class MemoryShard:
         if stored is None:
             return None
         change = Change(stored.memory.user_id, (memory_id,), awaited=GONE)
-        with self.log.announced(self.collection, change):
-            # With the claim of a change that died half-way, if there is one.
-            claim = layout.version_id(memory_id, stored.memory.version)
-            self.collection.delete([memory_id, claim])
-        if stored.memory.version > 1:
-            self._delete_trail(stored.memory)
+        with self.log.announced(self.collection, change, read=[memory_id]) as found:
+            stored = memories_of(found).get(memory_id)
+            if stored is None:
+                return None
+            try:
+                self.collection.delete([memory_id, *self._trail(stored)], may_repeat=False)
+            except OutcomeUnknown:
+                there = self.read([memory_id]).get(memory_id)
+                if there is not None and there.fields["token"] == stored.fields["token"]:
+                    raise
         return stored
 
     def forget(self, user_id: str, *, dry_run: bool) -> ForgottenUser:
@@ -164,7 +141,7 @@ class MemoryShard:
         memories: set[str] = set()
         versions: set[str] = set()
         while True:
-            ids = self._all_of(user_id)
+            ids = all_records_of(self.collection, user_id)
             memories.update(one for one in ids if "." not in one)
             versions.update(one for one in ids if one.startswith("v."))
             if dry_run or not ids:
@@ -180,9 +157,12 @@ class MemoryShard:
         records = self.collection.get(where=expired, include=("metadatas", "documents"))
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         for one, fields, text in found:
-            self._delete_trail(decode(one, fields, text))
+            stored = StoredMemoryRecord(decode(one, fields, text), fields)
+            self.collection.delete(self._trail(stored))
         self.collection.delete(records.ids, where=expired)
-        self.log.sweep(self.collection)
+        settled = stamp(now - SETTLED)
+        self.log.sweep(self.collection, settled)
+        remove_leftovers(self.collection, settled)
         return len(records.ids)
 
     def count(self) -> int:
@@ -190,51 +170,27 @@ class MemoryShard:
         others = {"kind": {"$in": ["version", "alias", "speaker", "change", "user", "writer"]}}
         return self.collection.count() - len(self.collection.get(where=others).ids)
 
-    def _all_of(self, user_id: str) -> list[str]:
-        keys = ("scope", "owner", "change_of")
-        return self.collection.get(where={"$or": [{key: user_id} for key in keys]}).ids
-
-    def _what_revising_leaves(
-        self, stored: StoredMemoryRecord, revised: Memory, digest: str, token: str
-    ) -> list[NewRecord]:
-        """Return the old version, which is a claim to replace it, and what goes with it."""
-        record = layout.version_id(revised.id, stored.memory.version)
-        fields = encode_version(stored.memory, token=token, claimed_at=stamp(self._clock()))
-        records = [NewRecord(record, fields, stored.memory.text)]
-        if digest != stored.fields["digest"]:
-            records.append(self._alias(digest, revised))
-        return records + self._new_speakers([revised])
-
-    def _may_revise(self, claim: NewRecord, holder: Found | None) -> bool:
-        """Tell whether ours is the first claim to replace a version, or the first one is dead."""
-        if holder is None or holder[0]["token"] == claim.fields["token"]:
-            return True
-        while holder is not None and holder[0]["token"] != claim.fields["token"]:
-            if holder[0]["claimed_at"] > claim.fields["claimed_at"] - TAKEOVER // MICROSECOND:
-                return False
-            # Of several that overtake the same one, the first wins, by `add`.
-            ours = {key: claim.fields[key] for key in ("owner", "token", "claimed_at")}
-            fields: Fields = {"kind": "alias", "target": claim.id.split(".")[1], **ours}
-            successor = NewRecord(f"t.{holder[0]['token']}", fields)
-            found = self.log.publish(self.collection, [successor], [], read=[successor.id])
-            holder = found.get(successor.id)
-        taken = NewRecord(claim.id, claim.fields, claim.text)
-        self.log.publish(self.collection, [taken], [], renew=True)
-        return True
-
-    def _alias(self, digest: str, revised: Memory) -> NewRecord:
+    def _alias(self, digest: str, memory: Memory) -> NewRecord:
         alias = layout.alias_id(digest)
         if self._read([alias]):
             # Left by a memory that has gone on to another text: `add` would keep it.
             self.collection.delete([alias])
-        fields: Fields = {"kind": "alias", "owner": revised.user_id, "target": revised.id}
+        fields: Fields = {
+            "kind": "alias",
+            "owner": memory.user_id,
+            "target": memory.id,
+            "claimed_at": stamp(self._clock()),
+        }
         return NewRecord(alias, fields)
 
-    def _delete_trail(self, memory: Memory) -> None:
-        """Remove the versions and aliases of a memory, a version just claimed included."""
+    def _trail(self, stored: StoredMemoryRecord) -> list[str]:
+        """Return the ids of a memory's versions, one just claimed included, and of its aliases."""
+        memory = stored.memory
         ids = [layout.version_id(memory.id, number) for number in range(1, memory.version + 1)]
-        ids += self.collection.get(where={"target": memory.id}).ids
-        self.collection.delete(ids)
+        first = layout.memory_id(self._number, stored.fields["digest"], 0)
+        if memory.version > 1 or memory.id != first:
+            ids += self.collection.get(where={"target": memory.id}).ids
+        return ids
 
     def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
         now = self._clock()
@@ -279,7 +235,7 @@ class MemoryShard:
             targets |= {
                 aliases[one]: str(found[one][0]["target"]) for one in aliases if one in found
             }
-            there = _memories_of(found)
+            there = memories_of(found)
             for digest, one in ids.items():
                 record = there.get(one)
                 if record is None or record.fields["digest"] == digest:
@@ -314,7 +270,7 @@ class MemoryShard:
         ]
         read = [one.memory.id for one in fresh]
         found = self.log.publish(self.collection, records, _changes(fresh), read=read)
-        written = _memories_of(found)
+        written = memories_of(found)
         outcomes: dict[str, StoredMemory] = {}
         for one in fresh:
             # Not there any more: deleted since, so this writer may well have been the first.
@@ -340,7 +296,7 @@ class MemoryShard:
             return
         for one in expired:
             if one.place.there is not None:
-                self._delete_trail(one.place.there.memory)
+                self.collection.delete(self._trail(one.place.there))
         where = {"expires": {"$lte": stamp(now)}}
         self.collection.delete([one.memory.id for one in expired], where=where)
 
@@ -364,16 +320,6 @@ class MemoryShard:
         records = self.collection.get(ids=ids, include=("metadatas", "documents"))
         found = zip(records.metadatas, records.documents, strict=True)
         return dict(zip(records.ids, found, strict=True))
-
-
-def _memories_of(
-    found: Mapping[str, tuple[Mapping[str, object], str]],
-) -> dict[str, StoredMemoryRecord]:
-    return {
-        one: StoredMemoryRecord(decode(one, fields, text), fields)
-        for one, (fields, text) in found.items()
-        if "scope" in fields
-    }
 
 
 def _making(addition: Addition, token: str) -> Making:
@@ -403,15 +349,4 @@ def _memory(memory_id: str, draft: MemoryDraft, now: datetime) -> Memory:
         updated_at=now,
         expires_at=draft.expires_at,
         version=1,
-    )
-
-
-def _draft(memory: Memory, *, is_timed: bool) -> MemoryDraft:
-    return MemoryDraft(
-        user_id=memory.user_id,
-        text=memory.text,
-        speaker=memory.speaker,
-        occurred_at=memory.occurred_at if is_timed else None,
-        agent_id=memory.agent_id,
-        session_id=memory.session_id,
     )

@@ -91,4 +91,4 @@ def _copy(
     found = zip(records.metadatas, records.documents, strict=True)
     texts = [wording(old.name, fields, text) for fields, text in found]
     vectors = embedder.embed_documents(texts)
-    new.upsert(records.ids, vectors, records.metadatas, records.documents)
+    new.upsert(records.ids, vectors, records.metadatas, records.documents, may_repeat=True)

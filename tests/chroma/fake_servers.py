@@ -31,6 +31,9 @@ class Gate:
         delayed: The delay is for paths that end so.
         is_deaf: Whether the heartbeat alone is not answered.
         hang_ups: How many of the next requests it drops after they have reached Chroma.
+        swallows: How many of the next requests it drops before they reach Chroma.
+        dropped: Both are for paths that end so.
+        meanwhile: What happens before it drops a request.
         is_mute: Whether it answers nothing at all, the heartbeat included.
         requests: Method and path of what it was asked.
         headers: Headers of the last request.
@@ -42,6 +45,9 @@ class Gate:
         self.delayed = ""
         self.is_deaf = False
         self.hang_ups = 0
+        self.swallows = 0
+        self.dropped = ""
+        self.meanwhile: Callable[[], object] = lambda: None
         self.is_mute = False
         self.requests: list[tuple[str, str]] = []
         self.headers: dict[str, str] = {}
@@ -75,13 +81,20 @@ class Gate:
             return
         if not is_heartbeat and request.path.endswith(self.delayed):
             self.closing.wait(self.delay)
+        may_drop = request.path.endswith(self.dropped) and not is_heartbeat
+        if self.swallows > 0 and may_drop:
+            self.swallows -= 1
+            self.meanwhile()
+            request.close_connection = True
+            return
         upstream = http.client.HTTPConnection("127.0.0.1", upstream_port, timeout=30)
         upstream.request(request.command, request.path, body, {"Content-Type": "application/json"})
         answer = upstream.getresponse()
         content = answer.read()
         upstream.close()
-        if self.hang_ups > 0 and not is_heartbeat:
+        if self.hang_ups > 0 and may_drop:
             self.hang_ups -= 1
+            self.meanwhile()
             request.close_connection = True
             return
         self.reply(request, answer.status, content, None)

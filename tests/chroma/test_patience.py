@@ -11,6 +11,7 @@ import pytest
 
 from memapp.backends import http
 from memapp.chroma.connection import Connection
+from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma_config import ChromaConfig, Patience
 from memapp.errors import MemappError, StoreTimeout, StoreUnavailable
 from memapp.records import Vectors
@@ -174,9 +175,28 @@ def test_a_living_server_is_not_waited_for_for_ever(relay: Gate, chroma_database
 
 def test_a_call_cut_off_is_repeated(relay: Gate, connection: Connection) -> None:
     shelf = connection.ensure("shelf", {"kind": "a"})
-    relay.hang_ups = 2
     shelf.add(["1"], eye(1), [{"n": 1}], ["text"])
+    relay.hang_ups = 2
+    assert shelf.count() == 1
     assert relay.hang_ups == 0
+
+
+def test_a_write_cut_off_is_not_repeated_and_its_outcome_told_to_be_unknown(
+    relay: Gate, connection: Connection
+) -> None:
+    shelf = connection.ensure("shelf", {"kind": "a"})
+    relay.dropped, relay.hang_ups = "/add", 1
+    with pytest.raises(OutcomeUnknown):
+        shelf.add(["1"], eye(1), [{"n": 1}], ["text"])
+    assert len([path for _, path in relay.requests if path.endswith("/add")]) == 1
+    assert shelf.count() == 1
+
+
+def test_a_write_that_was_turned_away_is_repeated(relay: Gate, connection: Connection) -> None:
+    shelf = connection.ensure("shelf", {"kind": "a"})
+    relay.answers = Answer(429)
+    threading.Timer(0.005, setattr, (relay, "answers", None)).start()
+    shelf.add(["1"], eye(1), [{"n": 1}], ["text"])
     assert shelf.count() == 1
 
 

@@ -1,0 +1,332 @@
+"""What writing a memory costs in calls of Chroma, and what half a write leaves behind."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import numpy as np
+import pytest
+
+from memapp.backends import http
+from memapp.chroma import change_log, memory_revision, memory_sweep
+from memapp.chroma.collection import Collection
+from memapp.chroma.connection import Connection
+from memapp.chroma.memories import ChromaMemories
+from memapp.chroma.user_cache import Budget
+from memapp.chroma_config import ChromaConfig
+from memapp.embedders.hashing import HashEmbedder
+from memapp.errors import StoreTimeout
+from memapp.records import Memory, MemoryDraft, MemoryScope, Vector
+from memapp.services.memories import Memories, MemoryChanges
+from tests.chroma.fake_servers import Gate, gate
+from tests.chroma_server import ChromaServer
+
+EMBEDDER = HashEmbedder()
+
+
+class MovableClock:
+    """A clock that goes on, and can be moved."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture
+def relay(chroma_server: ChromaServer) -> Iterator[Gate]:
+    with gate(chroma_server.port) as relay:
+        yield relay
+
+
+Start = Callable[[], ChromaMemories]
+
+
+@pytest.fixture
+def start(relay: Gate, chroma_database: str, clock: MovableClock) -> Iterator[Start]:
+    """Open stores as if each were a process."""
+    opened: list[Connection] = []
+
+    def start_one() -> ChromaMemories:
+        config = ChromaConfig(host="127.0.0.1", port=relay.port, database=chroma_database)
+        connection = Connection(partial(http.connect, config), patience=config.patience)
+        opened.append(connection)
+        return ChromaMemories(
+            connection,
+            EMBEDDER.identity,
+            clock,
+            shards=1,
+            claim_lifetime=timedelta(hours=24),
+            cache=Budget(10_000_000, loads_at=1),
+        )
+
+    yield start_one
+    for connection in opened:
+        connection.close()
+
+
+@pytest.fixture
+def store(start: Start) -> ChromaMemories:
+    store = start()
+    add(store, "the first, which takes a slot")
+    return store
+
+
+def vector(seed: int = 1) -> Vector:
+    row = np.random.default_rng(seed).standard_normal(EMBEDDER.identity.dimensions)
+    return np.asarray(row / np.linalg.norm(row), dtype=np.float32)
+
+
+def add(store: ChromaMemories, text: str, user: str = "ann") -> Memory:
+    return store.add("acme", [MemoryDraft(user, text)], vector(len(text))[np.newaxis, :])[0].memory
+
+
+def next_version(memory: Memory, text: str) -> Memory:
+    now = memory.updated_at + timedelta(milliseconds=1)
+    return replace(memory, text=text, version=memory.version + 1, updated_at=now)
+
+
+def revise(store: ChromaMemories, memory: Memory, text: str) -> Memory:
+    revised = next_version(memory, text)
+    assert store.revise("acme", memory, revised, vector(len(text)))
+    return revised
+
+
+def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
+    return {memory.text for memory in store.view("acme", MemoryScope(user)).scan(None)}
+
+
+def shelf(store: ChromaMemories) -> Collection:
+    found = store._shelves.find_shard("acme", 0)
+    assert found is not None
+    return found
+
+
+def kinds(store: ChromaMemories) -> list[str]:
+    """Return what kinds of records there are, slots aside, as the first letters of their ids."""
+    ids = [one for one in shelf(store).get().ids if not one.startswith("w.")]
+    return sorted(one[0] if "." in one else "memory" for one in ids)
+
+
+def calls(relay: Gate) -> list[str]:
+    return [path.rpartition("/")[2] for _, path in relay.requests]
+
+
+def test_an_addition_takes_three_calls(relay: Gate, store: ChromaMemories) -> None:
+    relay.requests.clear()
+    add(store, "tea")
+    assert calls(relay) == ["get", "add", "get"]
+
+
+def test_a_change_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMemories) -> None:
+    memory = add(store, "tea")
+    relay.requests.clear()
+    memories = Memories(store, EMBEDDER, lambda: datetime.now(UTC), pool=10, speaker_boost=0)
+    memories.revise("acme", memory.id, MemoryChanges(text="coffee"))
+    assert calls(relay) == ["get", "add", "get", "update"]
+
+
+def test_a_deletion_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMemories) -> None:
+    memory = add(store, "tea")
+    relay.requests.clear()
+    store.delete("acme", memory.id)
+    assert calls(relay) == ["get", "add", "get", "delete"]
+
+
+def test_the_deletion_of_a_changed_memory_looks_for_its_aliases_too(
+    relay: Gate, store: ChromaMemories
+) -> None:
+    memory = revise(store, add(store, "tea"), "coffee")
+    relay.requests.clear()
+    store.delete("acme", memory.id)
+    assert calls(relay) == ["get", "add", "get", "get", "delete"]
+
+
+def test_a_search_of_a_user_who_is_kept_takes_one_call(relay: Gate, store: ChromaMemories) -> None:
+    texts(store)
+    relay.requests.clear()
+    texts(store)
+    assert calls(relay) == ["get"]
+
+
+def test_a_change_that_comes_too_late_is_given_up_and_blocks_nobody(
+    start: Start, store: ChromaMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = add(store, "tea")
+    with monkeypatch.context() as late:
+        late.setattr(memory_revision, "LEASE", -1.0)
+        assert not store.revise("acme", memory, next_version(memory, "coffee"), vector())
+    assert store.get("acme", memory.id) == memory
+
+    revise(start(), memory, "water")
+
+    assert texts(store) == {"the first, which takes a slot", "water"}
+
+
+def test_a_change_that_was_overtaken_tells_so(
+    start: Start, store: ChromaMemories, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = add(store, "tea")
+    other = start()
+    update = Collection.update
+
+    def held(shard: Collection, ids: list[str], **parts: object) -> None:
+        monkeypatch.setattr(Collection, "update", update)
+        monkeypatch.setattr(memory_revision, "LEASE", 0.0)
+        clock.ahead += memory_revision.TAKEOVER + timedelta(seconds=1)
+        with monkeypatch.context() as patient:
+            patient.setattr(memory_revision, "LEASE", 60.0)
+            revise(other, memory, "water")
+
+    monkeypatch.setattr(Collection, "update", held)
+    monkeypatch.setattr(memory_revision, "LEASE", 60.0)
+
+    assert not store.revise("acme", memory, next_version(memory, "coffee"), vector())
+    assert texts(store) == {"the first, which takes a slot", "water"}
+
+
+def test_a_change_whose_process_died_can_be_overtaken(
+    start: Start, store: ChromaMemories, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = add(store, "tea")
+    _die_at(monkeypatch, "update", lambda: revise(store, memory, "coffee"))
+    other = start()
+    assert not other.revise("acme", memory, next_version(memory, "water"), vector())
+
+    clock.ahead += memory_revision.TAKEOVER + timedelta(seconds=1)
+    revise(other, memory, "water")
+
+    assert texts(store) == {"the first, which takes a slot", "water"}
+
+
+def test_a_change_of_a_memory_deleted_meanwhile_leaves_nothing(
+    start: Start, store: ChromaMemories
+) -> None:
+    memory = add(store, "tea")
+    start().delete("acme", memory.id)
+
+    assert not store.revise("acme", memory, next_version(memory, "coffee"), vector())
+
+    assert not {"v", "a"} & set(kinds(store))
+
+
+def test_a_text_leads_to_the_memory_that_has_it_now(store: ChromaMemories) -> None:
+    former = revise(store, add(store, "tea"), "coffee")
+    revise(store, former, "water")
+    latter = revise(store, add(store, "milk"), "coffee")
+
+    assert add(store, "coffee") == latter
+
+
+def test_a_memory_whose_time_was_given_leads_to_its_new_text_too(
+    store: ChromaMemories, clock: MovableClock
+) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    drafts = [MemoryDraft("ann", text, occurred_at=now) for text in ("tea", "coffee")]
+    memory = store.add("acme", drafts[:1], vector()[np.newaxis, :])[0].memory
+    changed = revise(store, memory, "coffee")
+
+    again = store.add("acme", drafts[1:], vector()[np.newaxis, :])[0]
+
+    assert (again.memory, again.is_new) == (changed, False)
+
+
+def _die_at(monkeypatch: pytest.MonkeyPatch, method: str, write: Callable[[], object]) -> None:
+    """Do a write and let the process die before it calls a method of the collection."""
+
+    def die(*_: object, **__: object) -> None:
+        raise StoreTimeout
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Collection, method, die)
+        with pytest.raises(StoreTimeout):
+            write()
+
+
+def test_a_sweep_removes_what_hangs_on_a_memory_that_is_gone(
+    store: ChromaMemories, clock: MovableClock
+) -> None:
+    kept = revise(store, add(store, "milk"), "cocoa")
+    memory = revise(store, add(store, "tea"), "coffee")
+    shelf(store).delete([memory.id])  # As a process does that dies before it removes the rest.
+    assert kinds(store).count("v") == kinds(store).count("a") == 2
+
+    store.sweep(clock())
+    assert kinds(store).count("v") == 2  # It may belong to a request under way.
+    clock.ahead += timedelta(minutes=16)
+    store.sweep(clock())
+
+    assert kinds(store).count("v") == kinds(store).count("a") == 1
+    assert [old.text for old in store.versions("acme", kept)] == ["milk"]
+    assert add(store, "cocoa").id == kept.id
+
+
+def test_a_sweep_forgets_users_of_whom_nothing_is_left(
+    store: ChromaMemories, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_sweep, "PAGE", 2)
+    draft = MemoryDraft("bob", "tea", speaker="Bob")
+    memory = store.add("acme", [draft], vector()[np.newaxis, :])[0].memory
+    store.delete("acme", memory.id)
+    mine = shelf(store).get(where={"$or": [{"owner": "bob"}, {"change_of": "bob"}]})
+    assert len(mine.ids) == 4  # The user, a speaker, and two changes.
+
+    store.sweep(clock())
+    assert set(mine.ids) <= set(shelf(store).get().ids)
+    clock.ahead += timedelta(minutes=16)
+    store.sweep(clock())
+
+    assert not set(mine.ids) & set(shelf(store).get().ids)
+    assert texts(store) == {"the first, which takes a slot"}
+
+
+def test_who_is_kept_by_a_reader_is_followed_after_a_sweep_forgot_them(
+    start: Start, store: ChromaMemories, clock: MovableClock
+) -> None:
+    reader = start()
+    memory = add(store, "tea", user="bob")
+    assert texts(reader, "bob") == {"tea"}
+    store.delete("acme", memory.id)
+    clock.ahead += timedelta(minutes=16)
+    reader.sweep(clock())
+
+    add(store, "coffee", user="bob")
+
+    assert texts(reader, "bob") == texts(store, "bob") == {"coffee"}
+
+
+def test_a_sweep_keeps_of_old_changes_only_each_writers_last(
+    start: Start, store: ChromaMemories, clock: MovableClock
+) -> None:
+    reader = start()
+    for n in range(10):
+        add(store, f"fact {n}")
+    before = texts(reader)
+    # The user, eleven changes, and the mark that the first may be gone.
+    assert kinds(store).count("c") == 12
+    store.sweep(clock())
+    assert kinds(store).count("c") == 12
+
+    clock.ahead += timedelta(minutes=16)
+    store.sweep(clock())
+
+    assert kinds(store).count("c") == 1
+    add(store, "one more")
+    assert texts(reader) == before | {"one more"}
+    assert texts(start()) == before | {"one more"}
+
+
+def test_a_sweep_removes_the_changes_of_writers_without_a_slot(store: ChromaMemories) -> None:
+    slots = list(change_log.read_slots(shelf(store)))
+    shelf(store).delete(slots)
+
+    store.sweep(datetime.now(UTC))
+
+    assert "c" not in kinds(store)
