@@ -12,6 +12,7 @@ from threading import Lock
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.connection import Connection
+from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_claims import Claims
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
@@ -60,6 +61,7 @@ class ChromaMemories:
         self._clock = clock
         self._claim_lifetime = claim_lifetime
         self._cache = cache
+        self._crowding = Crowding()
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
         self._caches: dict[str, ShardCache] = {}
@@ -118,7 +120,9 @@ class ChromaMemories:
         with self._lock:
             cache = self._caches.setdefault(shard.name, ShardCache(self._cache))
         snapshot = cache.snapshot(shard, scope.user_id)
-        return StoredView(shard, scope) if snapshot is None else KeptView(snapshot, scope)
+        if snapshot is None:
+            return StoredView(shard, scope, self._crowding)
+        return KeptView(snapshot, scope)
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:
         """Remove everything kept for a user; with `dry_run` only count it."""

@@ -1,13 +1,14 @@
 """Read the memories of one scope: straight from Chroma, or from what this process keeps of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
+from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_records import column_of, decode
 from memapp.chroma.user_cache import Snapshot
 from memapp.chroma.where import narrow
@@ -15,6 +16,10 @@ from memapp.filters import Filter
 from memapp.records import Memory, MemoryScope, NearMemory, Vector
 
 _MEMORY = ("metadatas", "documents")
+_NEAR = (*_MEMORY, "distances")
+
+_STRANGERS = 4
+"""How many records of others may be nearer, where a query is tried without a filter."""
 
 
 class EmptyView:
@@ -40,10 +45,11 @@ class EmptyView:
 class StoredView:
     """One scope, read from its shard by Chroma's own filters; see `ports.MemoryView`."""
 
-    def __init__(self, shard: Collection, scope: MemoryScope) -> None:
+    def __init__(self, shard: Collection, scope: MemoryScope, crowding: Crowding) -> None:
         """Read `scope` in the shard that holds its user."""
         self._shard = shard
         self._scope = scope
+        self._crowding = crowding
 
     def scan(self, condition: Filter | None) -> list[Memory]:
         """Return all memories of the scope, unordered, expired ones included."""
@@ -51,11 +57,14 @@ class StoredView:
 
     def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
         """Return the `limit` nearest memories of the scope, nearest first."""
+        if condition is None:
+            found = self._nearest_of_all(vector, limit)
+            if found is not None:
+                return found
         records = self._shard.query(
-            vector, limit=limit, where=self._where(condition), include=(*_MEMORY, "distances")
+            vector, limit=limit, where=self._where(condition), include=_NEAR
         )
-        found = zip(_memories(records), records.distances, strict=True)
-        return [NearMemory(memory, 1.0 - distance) for memory, distance in found]
+        return _near(records, range(len(records.ids)))
 
     def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
         """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
@@ -78,6 +87,27 @@ class StoredView:
         if not ids:
             return set()
         return {ids[one] for one in self._shard.get(ids=list(ids)).ids}
+
+    def _nearest_of_all(self, vector: Vector, limit: int) -> list[NearMemory] | None:
+        """Return the scope's nearest if they are the nearest of the shard; None if they are not."""
+        scope = self._scope
+        key = (self._shard.name, scope.user_id, scope.agent_id or "", scope.session_id or "")
+        if self._crowding.is_crowded(key):
+            return None
+        records = self._shard.query(vector, limit=limit + _STRANGERS, include=_NEAR)
+        rows = [row for row, fields in enumerate(records.metadatas) if self._has(fields)]
+        if len(rows) < limit:
+            self._crowding.note(key)
+            return None
+        return _near(records, rows[:limit])
+
+    def _has(self, fields: Mapping[str, Any]) -> bool:
+        scope = self._scope
+        return (
+            fields.get("scope") == scope.user_id
+            and scope.agent_id in {None, fields.get("agent")}
+            and scope.session_id in {None, fields.get("session")}
+        )
 
     def _where(self, condition: Filter | None) -> dict[str, Any]:
         parts: list[Any] = [{"scope": self._scope.user_id}]
@@ -145,6 +175,16 @@ class KeptView:
 def one_of(phrases: Sequence[str]) -> str:
     """Return a regular expression that finds any of `phrases`, ignoring case."""
     return "(?i)" + "|".join(re.escape(phrase) for phrase in phrases)
+
+
+def _near(records: Records, rows: Iterable[int]) -> list[NearMemory]:
+    return [
+        NearMemory(
+            decode(records.ids[row], records.metadatas[row], records.documents[row]),
+            1.0 - records.distances[row],
+        )
+        for row in rows
+    ]
 
 
 def _memories(records: Records) -> list[Memory]:

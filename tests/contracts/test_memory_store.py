@@ -190,6 +190,30 @@ def test_another_tenants_memories_cannot_be_reached(store: MemoryStore) -> None:
     assert (store.count("acme"), store.count("other"), store.count(None)) == (1, 0, 1)
 
 
+@pytest.mark.parametrize("strangers", [0, 1, 60])
+def test_the_nearest_are_the_users_own_however_many_others_are_nearer(
+    store: MemoryStore, strangers: int
+) -> None:
+    for number in range(5):
+        add(store, f"ann {number}", axis(1, 1, number))
+    drafts = [MemoryDraft(f"bob {n}", f"nearer {n}", agent_id="x") for n in range(strangers)]
+    vectors = np.stack([axis(1, n / 1000) for n in range(strangers)] or [axis(1)])
+    store.add("acme", drafts, vectors[:strangers])
+    for _ in range(3):
+        near = store.view("acme", ANN).nearest(axis(1), 3, None)
+        assert [n.memory.text for n in near] == ["ann 0", "ann 1", "ann 2"]
+
+
+def test_the_nearest_of_an_agent_are_its_own(store: MemoryStore) -> None:
+    for number in range(8):
+        agent = "rare" if number > 5 else "busy"
+        add(store, f"{agent} {number}", axis(1, number), agent_id=agent, session_id=agent[:1])
+    for _ in range(2):
+        for scope in (MemoryScope("ann", agent_id="rare"), MemoryScope("ann", session_id="r")):
+            near = store.view("acme", scope).nearest(axis(1), 2, None)
+            assert [n.memory.text for n in near] == ["rare 6", "rare 7"]
+
+
 def test_the_nearest_come_first_with_their_cosine(store: MemoryStore) -> None:
     add(store, "far", axis(0, 1))
     add(store, "near", axis(1, 0))
