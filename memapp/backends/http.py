@@ -74,13 +74,15 @@ class HttpChroma(Client):
         server._session = ours  # noqa: SLF001
         chromas.close()
         try:
-            return server.get_user_identity()
+            identity = server.get_user_identity()
         except (KeyError, TypeError) as error:
             message = (
                 "what answers is no Chroma server, although it speaks JSON: "
                 "check CHROMA_HOST and CHROMA_PORT"
             )
             raise StoreBroken(message) from error
+        _check_version(server.get_version())
+        return identity
 
     def _validate_tenant_database(self, tenant: str, database: str) -> None:
         # The parent asks through its admin client, whose session has no timeouts, and turns
@@ -108,6 +110,17 @@ class HttpChroma(Client):
                 own = [key for key, system in registry.items() if system is server._system]  # noqa: SLF001
                 for key in own:
                     registry.pop(key, None)
+
+
+def _check_version(version: str) -> None:
+    # Chroma 0.6 has the API of version 1, but refuses the collections that memapp makes. All of
+    # version 1 say "1.0.0", whatever they are.
+    if version.startswith("0."):
+        message = (
+            f"Chroma {version} is too old: memapp needs a Chroma server of version 1; "
+            "upgrade it, or check CHROMA_HOST and CHROMA_PORT"
+        )
+        raise StoreBroken(message)
 
 
 def _url_host(host: str) -> str:

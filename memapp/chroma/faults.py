@@ -114,7 +114,9 @@ def _lost(message: str) -> Fault:
 def _of_transport(error: httpx.TransportError) -> Fault:
     match error:
         case httpx.ConnectTimeout():
-            detail = str(error) if "sign of life" in str(error) else "connecting took too long"
+            detail = "connecting took too long: check CHROMA_HOST, CHROMA_PORT and any firewall"
+            if "sign of life" in str(error):
+                detail = f"{error}: look at it and its host, and check CHROMA_PORT"
             return Fault(StoreUnavailable(f"Chroma does not answer: {detail}"), is_outage=True)
         case httpx.PoolTimeout():
             return Fault(StoreTimeout("no connection to Chroma became free in time"))

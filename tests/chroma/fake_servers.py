@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +27,7 @@ class Gate:
     Attributes:
         port: Where it listens, on 127.0.0.1.
         answers: What it answers to every request but the heartbeat; None passes it on.
+        answered: It answers so for paths that end so.
         delay: Seconds it waits before every request but the heartbeat.
         delayed: The delay is for paths that end so.
         is_deaf: Whether the heartbeat alone is not answered.
@@ -41,6 +42,7 @@ class Gate:
 
     def __init__(self, upstream_port: int) -> None:
         self.answers: Answer | None = None
+        self.answered = ""
         self.delay = 0.0
         self.delayed = ""
         self.is_deaf = False
@@ -76,7 +78,8 @@ class Gate:
         is_heartbeat = request.path.endswith("/heartbeat")
         while (self.is_mute or (self.is_deaf and is_heartbeat)) and not self.closing.wait(0.02):
             pass
-        if self.answers is not None and not is_heartbeat:
+        is_answered = request.path.endswith(self.answered) and not is_heartbeat
+        if self.answers is not None and is_answered:
             self.reply(request, self.answers.status, self.answers.body.encode(), self.answers)
             return
         if not is_heartbeat and request.path.endswith(self.delayed):
@@ -161,6 +164,19 @@ def say_nothing(connected: socket.socket) -> None:
     """Accept and never answer, as a frozen server does."""
     while connected.recv(65536):
         pass
+
+
+@contextmanager
+def closed_door() -> Iterator[int]:
+    """Yield a port that answers nobody who knocks, as behind a firewall."""
+    with socket.socket() as server, ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):  # More than the kernel lets wait: it drops whoever comes after.
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
 
 
 def greet_as_ssh(connected: socket.socket) -> None:

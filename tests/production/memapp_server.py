@@ -100,9 +100,13 @@ class MemappServer:
 
     def find(self, query: str) -> str:
         """Return the text of Ann's memory that comes first."""
-        answer = self._post("/v1/memories/search", {"user_id": "ann", "query": query})
+        answer = self.search(query)
         answer.raise_for_status()
         return str(answer.json()["data"][0]["text"])
+
+    def search(self, query: str) -> requests.Response:
+        """Search among Ann's memories."""
+        return self._post("/v1/memories/search", {"user_id": "ann", "query": query})
 
     def _post(self, path: str, body: dict[str, str]) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"}

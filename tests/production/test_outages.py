@@ -11,21 +11,49 @@ from tests.production.checking import PATIENCE, WITHOUT_END, Check, wrongs
 from tests.production.conftest import Start
 from tests.production.gate import Gate, new_token
 from tests.production.memapp_server import MemappServer, behind
+from tests.production.promptness import in_time
 
 pytestmark = pytest.mark.timeout(240)
 
-AT_ONCE = 6.0
-"""Seconds: the two that memapp promises, and more for a machine that is busy with tests."""
+UNDER_LOAD = 6.0
+"""Seconds for the slowest of thousands of answers, while clients and servers share the machine."""
 
 
 def assert_unavailable(response: requests.Response) -> dict[str, Any]:
     assert response.status_code == 503
     assert response.headers["Content-Type"] == "application/problem+json"
     assert int(response.headers["Retry-After"]) >= 1
-    assert response.elapsed.total_seconds() < AT_ONCE
     problem: dict[str, Any] = response.json()
     assert problem["code"] == "chroma_unavailable"
     return problem
+
+
+def assert_prompt(server: MemappServer) -> None:
+    """See that whatever is asked, of whichever worker, is answered as fast as promised."""
+    ready, health = f"{server.url}/health/ready", f"{server.url}/health/chromadb"
+    for _ in range(3):
+        for _ in in_time():
+            assert_unavailable(requests.get(ready, timeout=30))
+        for _ in in_time():
+            assert_unavailable(requests.get(health, timeout=30))
+        for _ in in_time():
+            assert_unavailable(server.write("nobody hears this"))
+        for _ in in_time():
+            assert_unavailable(server.search("nobody answers this"))
+
+
+def test_a_killed_chroma_is_noticed_at_once_and_used_again_when_it_runs(
+    chroma: ChromaServer, gate: Gate, new_server: Start
+) -> None:
+    server = new_server(behind(gate), "-w", "2")
+    server.start(until="/health/ready")
+    assert server.write("the heron stands still").status_code == 201
+    chroma.kill()
+    assert_prompt(server)
+    chroma.start()
+    server.wait_for("/health/ready")
+    assert server.find("the heron stands still") == "the heron stands still"
+    assert "Traceback" not in server.log()
 
 
 def test_memapp_starts_without_chroma_and_finds_it_later(
@@ -34,10 +62,7 @@ def test_memapp_starts_without_chroma_and_finds_it_later(
     chroma.stop()
     server = new_server(behind(gate), "-w", "2")
     server.start(until="/health")
-    for _ in range(4):
-        assert_unavailable(requests.get(f"{server.url}/health/ready", timeout=30))
-        assert_unavailable(requests.get(f"{server.url}/health/chromadb", timeout=30))
-        assert_unavailable(server.write("too early"))
+    assert_prompt(server)
     chroma.start()
     server.wait_for("/health/ready")
     assert server.write("in time").status_code == 201
@@ -52,9 +77,7 @@ def test_a_frozen_chroma_is_noticed_at_once_and_used_again_when_it_thaws(
     assert server.write("the heron stands still").status_code == 201
     chroma.freeze()
     try:
-        for _ in range(3):
-            assert_unavailable(requests.get(f"{server.url}/health/ready", timeout=30))
-            assert_unavailable(server.write("nobody hears this"))
+        assert_prompt(server)
         assert requests.get(f"{server.url}/health", timeout=30).status_code == 200
     finally:
         chroma.thaw()
@@ -78,7 +101,7 @@ def test_nothing_acknowledged_is_lost_while_chroma_is_killed_and_frozen(
         check.stop()
     assert wrongs(report) == {}
     assert report["unavailable"] > 0
-    assert report["slowest_unavailable"] < AT_ONCE
+    assert report["slowest_unavailable"] < UNDER_LOAD
     assert "Traceback" not in server.log()
 
 
@@ -99,6 +122,7 @@ def test_a_refused_token_is_told_apart_from_an_outage_in_the_log(
     wrong = new_token()
     server = new_server({**behind(gate), "CHROMA_AUTH_TOKEN": wrong}, "-w", "1")
     server.start(until="/health")
+    assert_prompt(server)
     problem = assert_unavailable(server.write("never"))
     assert "token" not in problem["detail"]
     assert "refuses memapp's token: check CHROMA_AUTH_TOKEN" in server.log()
@@ -126,7 +150,7 @@ def test_a_gate_without_chroma_is_an_outage(new_server: Start, tmp_path_factory:
     try:
         server = new_server(behind(gate), "-w", "1")
         server.start(until="/health")
-        assert_unavailable(server.write("never"))
+        assert_prompt(server)
         assert "the proxy in front of Chroma cannot reach it" in server.log()
     finally:
         gate.stop()
