@@ -29,7 +29,7 @@ from gunicorn.http.message import Request
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from memapp import settings
+from memapp import heap, settings
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.unreadable_requests import answer_with_problems
@@ -133,6 +133,7 @@ def on_starting(server: Arbiter) -> None:
     Chroma's library is imported once, before the fork: workers start in a fraction of the time
     and share the memory. Importing it is safe; it is an open client that does not survive a fork.
     """
+    heap.keep_small()
     _drain_flag()
     _let_booting_workers_be_stopped()
     import_chroma()
