@@ -115,6 +115,9 @@ class MemoryStore(Protocol):
         given, occurred_at) is stored once, also when many processes add it at the same time:
         exactly one of them is told `is_new`.
 
+        What is stored together is created a microsecond apart, in the order given: so the turns
+        of a conversation keep their order where `occurred_at` says nothing of it.
+
         Args:
             tenant: Whose data it is.
             drafts: At least one.

@@ -16,7 +16,7 @@ from memapp.chroma.memory_records import (
     encode,
     memories_of,
 )
-from memapp.chroma.memory_revision import MemoryRevision
+from memapp.chroma.memory_revision import MICROSECOND, MemoryRevision
 from memapp.chroma.memory_sweep import all_records_of, remove_leftovers
 from memapp.chroma.where import stamp
 from memapp.coalescing import Coalescer
@@ -199,8 +199,12 @@ class MemoryShard:
             firsts.setdefault(addition.digest, addition)
         places = self._find_places(list(firsts), now)
         fresh = [
-            _Fresh(places[digest], _memory(places[digest].id, addition.draft, now), addition)
-            for digest, addition in firsts.items()
+            _Fresh(
+                places[digest],
+                _memory(places[digest].id, addition.draft, now + number * MICROSECOND),
+                addition,
+            )
+            for number, (digest, addition) in enumerate(firsts.items())
             if not places[digest].holds(digest, now)
         ]
         outcomes = {

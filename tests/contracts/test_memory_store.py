@@ -115,6 +115,19 @@ def test_the_same_text_in_the_same_scope_is_stored_once(store: MemoryStore) -> N
     assert len(store.view("acme", ANN).scan(None)) == 1
 
 
+def test_what_is_stored_together_is_created_in_the_order_given(store: MemoryStore) -> None:
+    texts = [f"turn {number}" for number in (3, 1, 2)]
+    vectors = np.eye(3, 8, dtype=np.float32)
+
+    made = store.add("acme", [MemoryDraft("ann", text) for text in texts], vectors)
+
+    found = [store.get("acme", one.memory.id) for one in made]
+    assert found == [one.memory for one in made]
+    assert [one.memory.text for one in made] == texts
+    assert made[0].memory.created_at < made[1].memory.created_at < made[2].memory.created_at
+    assert all(one.memory.occurred_at == one.memory.created_at for one in made)
+
+
 @pytest.mark.parametrize(
     "other",
     [

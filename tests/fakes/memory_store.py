@@ -46,10 +46,13 @@ class FakeMemories:
         self, tenant: str, drafts: Sequence[MemoryDraft], vectors: Vectors
     ) -> list[StoredMemory]:
         with self._lock:
-            return [self._add(tenant, d, v) for d, v in zip(drafts, vectors, strict=True)]
+            now = self._clock()
+            return [
+                self._add(tenant, draft, vector, now + number * timedelta(microseconds=1))
+                for number, (draft, vector) in enumerate(zip(drafts, vectors, strict=True))
+            ]
 
-    def _add(self, tenant: str, draft: MemoryDraft, vector: Vector) -> StoredMemory:
-        now = self._clock()
+    def _add(self, tenant: str, draft: MemoryDraft, vector: Vector, now: datetime) -> StoredMemory:
         wanted = text_digest(draft)
         for (of, _), entry in self._entries.items():
             same = of == tenant and _digest(entry) == wanted
