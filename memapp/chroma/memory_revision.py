@@ -71,7 +71,8 @@ class MemoryRevision:
         with self._log.announced(self._shard, change, records=records, read=read) as found:
             stored = memories_of(found).get(self._revised.id)
             if stored is None or not _is_same(stored.memory, self._current):
-                self._withdraw()
+                if any(fields.get("token") == self._token for fields, _ in found.values()):
+                    self._withdraw()
                 return False
             if not self._holds(found.get(self._claim.id)):
                 return False

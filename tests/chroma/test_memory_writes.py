@@ -133,6 +133,28 @@ def test_a_change_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMemor
     assert calls(relay) == ["get", "add", "get", "update"]
 
 
+def test_a_change_of_an_outdated_version_removes_only_its_own_alias(
+    relay: Gate, store: ChromaMemories
+) -> None:
+    memory = add(store, "tea")
+    revise(store, memory, "coffee")
+    relay.requests.clear()
+    assert not store.revise("acme", memory, next_version(memory, "water"), vector())
+    assert calls(relay) == ["add", "get", "delete"]
+    assert kinds(store).count("a") == kinds(store).count("v") == 1
+
+
+def test_a_change_of_an_outdated_version_without_a_text_has_nothing_to_remove(
+    relay: Gate, store: ChromaMemories
+) -> None:
+    memory = add(store, "tea")
+    revise(store, memory, "coffee")
+    relay.requests.clear()
+    changed = replace(memory, version=2, metadata={"a": 1})
+    assert not store.revise("acme", memory, changed, None)
+    assert calls(relay) == ["add", "get"]
+
+
 def test_a_deletion_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMemories) -> None:
     memory = add(store, "tea")
     relay.requests.clear()
