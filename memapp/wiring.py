@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memapp.chroma.health import ChromaHealth
     from memapp.chroma.memories import ChromaMemories
     from memapp.chroma.reembedding import Reembedded
+    from memapp.chroma.write_marks import WriteMarks
 
 BACKENDS: Mapping[str, str] = {
     "persistent": "memapp.backends.persistent:connect",
@@ -144,7 +145,21 @@ class _Rooms:
             shards=self._config["MEMORY_SHARDS"],
             claim_lifetime=timedelta(hours=self._config["IDEMPOTENCY_HOURS"]),
             cache=Budget(self._config["USER_CACHE_BYTES"]),
+            marks=self._write_marks(),
         )
+
+    def _write_marks(self) -> "WriteMarks | None":
+        from memapp.chroma.write_marks import WriteMarks  # noqa: PLC0415
+
+        config = self._config
+        if config["CHROMA_MODE"] == "persistent":
+            return WriteMarks.of_process(config["CHROMA_DB_PATH"])  # Locked against others.
+        if config["CHROMA_MODE"] == "ephemeral":
+            return WriteMarks.of_process("")
+        if not config["ONE_HOST"]:
+            return None
+        names = ("CHROMA_HOST", "CHROMA_PORT", "CHROMA_TENANT", "CHROMA_DATABASE")
+        return WriteMarks.of_host("\0".join(str(config[name]) for name in names))
 
     def _make_memories(self) -> Memories:
         store = self.memory_store.get()

@@ -18,6 +18,7 @@ from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
 from memapp.chroma.user_cache import Budget, ShardCache
+from memapp.chroma.write_marks import WriteMarks
 from memapp.ports import Clock, MemoryView
 from memapp.records import (
     Claim,
@@ -44,6 +45,7 @@ class ChromaMemories:
         shards: int,
         claim_lifetime: timedelta,
         cache: Budget,
+        marks: WriteMarks | None = None,
     ) -> None:
         """Keep memories through `connection`; nothing is opened yet.
 
@@ -55,12 +57,14 @@ class ChromaMemories:
                 a tenant that exists keeps its own number.
             claim_lifetime: For how long an idempotency key is remembered.
             cache: How much of users' memories this process may keep.
+            marks: Counts writes, where all processes that write share it.
         """
         self._shelves = MemoryShelves(connection, identity, shards)
         self._dimensions = identity.dimensions
         self._clock = clock
         self._claim_lifetime = claim_lifetime
         self._cache = cache
+        self._marks = marks
         self._crowding = Crowding()
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
@@ -118,7 +122,7 @@ class ChromaMemories:
         if shard is None:
             return EmptyView()
         with self._lock:
-            cache = self._caches.setdefault(shard.name, ShardCache(self._cache))
+            cache = self._caches.setdefault(shard.name, ShardCache(self._cache, self._marks))
         snapshot = cache.snapshot(shard, scope.user_id)
         if snapshot is None:
             return StoredView(shard, scope, self._crowding)
@@ -172,6 +176,6 @@ class ChromaMemories:
             shard = self._shards.get((tenant, number))
             if shard is None:
                 opening = partial(self._shelves.shard, tenant, number)
-                shard = MemoryShard(opening, number, self._clock, self._dimensions)
+                shard = MemoryShard(opening, number, self._clock, self._dimensions, self._marks)
                 self._shards[tenant, number] = shard
             return shard

@@ -1,6 +1,7 @@
 """One shard of a tenant's memories, as this process reads and writes it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from memapp.chroma.memory_records import (
 from memapp.chroma.memory_revision import MICROSECOND, MemoryRevision
 from memapp.chroma.memory_sweep import all_records_of, remove_leftovers
 from memapp.chroma.where import stamp
+from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.ports import Clock
 from memapp.records import ForgottenUser, Memory, MemoryDraft, StoredMemory, Vector
@@ -74,7 +76,12 @@ class MemoryShard:
     """All that happens to the memories in one collection; safe for many threads."""
 
     def __init__(
-        self, open_collection: Callable[[], Collection], number: int, clock: Clock, dimensions: int
+        self,
+        open_collection: Callable[[], Collection],
+        number: int,
+        clock: Clock,
+        dimensions: int,
+        marks: WriteMarks | None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -83,7 +90,9 @@ class MemoryShard:
             number: The shard's; part of its memories' ids.
             clock: Tells the time.
             dimensions: Length of a vector.
+            marks: Where each write to a user's memories is counted, if anywhere.
         """
+        self._marks = marks
         self._open = open_collection
         self._number = number
         self._clock = clock
@@ -110,7 +119,8 @@ class MemoryShard:
     def revise(self, current: Memory, revised: Memory, vector: Vector | None) -> bool:
         """Make a new version; False if `current` is not what is stored."""
         revision = MemoryRevision(self.collection, self.log, self._clock, current, revised)
-        return revision.make(vector)
+        with self._changing([current.user_id]):
+            return revision.make(vector)
 
     def versions(self, memory: Memory) -> list[Memory]:
         """Return the old versions of a memory, oldest first."""
@@ -123,8 +133,12 @@ class MemoryShard:
         stored = self.read([memory_id]).get(memory_id)
         if stored is None:
             return None
-        change = Change(stored.memory.user_id, (memory_id,), awaited=GONE)
-        with self.log.announced(self.collection, change, read=[memory_id]) as found:
+        user = stored.memory.user_id
+        change = Change(user, (memory_id,), awaited=GONE)
+        with (
+            self._changing([user]),
+            self.log.announced(self.collection, change, read=[memory_id]) as found,
+        ):
             stored = memories_of(found).get(memory_id)
             if stored is None:
                 return None
@@ -149,7 +163,8 @@ class MemoryShard:
             # Memories first: a change under way then finds them gone and clears its own trail.
             # Changes last: while they are there, no reader takes the user for a new one.
             ids.sort(key=lambda one: ("." in one, one.startswith(("c.", "u."))))
-            self.collection.delete(ids)
+            with self._changing([user_id]):
+                self.collection.delete(ids)
 
     def sweep(self, now: datetime) -> int:
         """Remove the memories that have expired; return how many."""
@@ -192,7 +207,16 @@ class MemoryShard:
             ids += self.collection.get(where={"target": memory.id}).ids
         return ids
 
+    def _changing(self, users: Iterable[str]) -> AbstractContextManager[None]:
+        if self._marks is None:
+            return nullcontext()
+        return self._marks.changing(self.collection.name, set(users))
+
     def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
+        with self._changing(addition.draft.user_id for addition in additions):
+            return self._add_marked(additions)
+
+    def _add_marked(self, additions: list[Addition]) -> list[StoredMemory]:
         now = self._clock()
         firsts: dict[str, Addition] = {}
         for addition in additions:

@@ -18,6 +18,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
+from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.records import Memory, Vectors
 
@@ -29,6 +30,9 @@ MOST_MEMORIES = 10_000
 
 MAX_AGE = 600.0
 """Seconds; then a user is read anew, and changes announced but never made are forgotten."""
+
+TRUSTED_SECONDS = 5.0
+"""For how long the counts of writes are believed, should somebody write who does not count."""
 
 AHEAD = 4
 """How many changes of one writer are asked for at once."""
@@ -72,7 +76,13 @@ class Snapshot:
 
 @dataclass(slots=True)
 class _User:
-    """What is known of one user, and how far each writer's changes are part of it."""
+    """What is known of one user, and how far each writer's changes are part of it.
+
+    Attributes:
+        settled: How many writes had ended, by `write_marks`, before it was last checked; None if
+            one was under way.
+        checked_at: When that was, by the monotonic clock.
+    """
 
     user_id: str
     birth: str
@@ -81,6 +91,8 @@ class _User:
     awaited: dict[str, set[str]]
     snapshot: Snapshot
     loaded_at: float = field(default_factory=time.monotonic)
+    settled: int | None = None
+    checked_at: float = 0.0
 
     def ids_to_check(self) -> list[str]:
         """Return what to ask for: who this is, what was seen last, what would follow."""
@@ -102,9 +114,15 @@ class _OutdatedError(Exception):
 class ShardCache:
     """The users of one shard that this process keeps; safe for many threads."""
 
-    def __init__(self, budget: "Budget") -> None:
-        """Keep users within a budget that all shards share."""
+    def __init__(self, budget: "Budget", marks: WriteMarks | None) -> None:
+        """Keep users within a budget that all shards share.
+
+        Args:
+            budget: How much may be kept.
+            marks: Counts of all writes, where all that write share them.
+        """
         self._budget = budget
+        self._marks = marks
         self._users: dict[str, _User] = {}
         self._lanes: Coalescer[tuple[Collection, str], Snapshot | None] = Coalescer(
             self._check_together, most=_CHECKED_TOGETHER
@@ -116,14 +134,19 @@ class ShardCache:
         Everything acknowledged before the call is in it.
         """
         key = (shard.name, user_id)
-        if user_id in self._users:
-            found = self._lanes.submit([(shard, user_id)])[0]
-            if found is not None:
-                self._budget.touch(key)
-                return found
-        elif not self._budget.is_wanted(key):
-            return None
-        return self._load(shard, user_id)
+        user = self._users.get(user_id)
+        if user is None:
+            return self._load(shard, user_id) if self._budget.is_wanted(key) else None
+        if self._is_unchanged(key, user):
+            self._budget.touch(key)
+            return user.snapshot
+        settled, now = self._settled(key), time.monotonic()
+        found = self._lanes.submit([(shard, user_id)])[0]
+        if found is None:
+            return self._load(shard, user_id)
+        user.settled, user.checked_at = settled, now
+        self._budget.touch(key)
+        return found
 
     def drop(self, user_id: str) -> None:
         """Keep a user no longer."""
@@ -133,6 +156,7 @@ class ShardCache:
         self.drop(user_id)
         if not self._budget.may_load((shard.name, user_id)):
             return None
+        settled, now = self._settled((shard.name, user_id)), time.monotonic()
         try:
             user = _read_user(shard, user_id, self._budget.largest)
         except _TooLargeError:
@@ -142,9 +166,23 @@ class ShardCache:
             self._budget.has_loaded((shard.name, user_id))
         if user is None:
             return None
+        user.settled, user.checked_at = settled, now
         self._users[user_id] = user
         self._budget.keep(self, (shard.name, user_id), user.snapshot.size)
         return user.snapshot
+
+    def _settled(self, key: tuple[str, str]) -> int | None:
+        return None if self._marks is None else self._marks.settled(key)
+
+    def _is_unchanged(self, key: tuple[str, str], user: _User) -> bool:
+        """Tell without Chroma that what is kept of a user is what Chroma has."""
+        settled = user.settled
+        return (
+            self._marks is not None
+            and settled is not None
+            and not self._marks.has_begun_since(key, settled)
+            and time.monotonic() - user.checked_at < TRUSTED_SECONDS
+        )
 
     def _check_together(self, wanted: list[tuple[Collection, str]]) -> list[Snapshot | None]:
         shard = wanted[0][0]

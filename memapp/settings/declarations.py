@@ -350,6 +350,14 @@ DECLARED: tuple[Setting, ...] = (
         _RETRIEVAL,
     ),
     Setting(
+        "ONE_HOST",
+        Truth(),
+        default=False,
+        help="Promises that all that write to this Chroma run on this host, as this user and in "
+        "one container; then searches of users asked for often need not ask Chroma.",
+        group=_RETRIEVAL,
+    ),
+    Setting(
         "SEARCH_POOL",
         Whole(10, 2000),
         200,

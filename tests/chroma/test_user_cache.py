@@ -10,18 +10,20 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma import change_log, memory_layout, user_cache
+from memapp.chroma import change_log, memory_layout, user_cache, write_marks
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_views import KeptView
 from memapp.chroma.user_cache import Budget
+from memapp.chroma.write_marks import WriteMarks
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreBroken, StoreTimeout
 from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
@@ -38,8 +40,9 @@ def clock() -> datetime:
 class Processes:
     """Opens stores as if each were a process."""
 
-    def __init__(self, server: ChromaServer, database: str) -> None:
+    def __init__(self, server: ChromaServer, database: str, *, have_marks: bool) -> None:
         config = ChromaConfig(host=server.host, port=server.port, database=database)
+        self._store = database if have_marks else None
         self._connect = partial(http.connect, config)
         self._opened: list[Connection] = []
 
@@ -53,6 +56,7 @@ class Processes:
             shards=2,
             claim_lifetime=timedelta(hours=24),
             cache=Budget(capacity, loads_at=loads_at),
+            marks=None if self._store is None else WriteMarks.of_host(self._store),
         )
 
     def stop(self) -> None:
@@ -60,9 +64,16 @@ class Processes:
             connection.close()
 
 
-@pytest.fixture
-def processes(chroma_server: ChromaServer, chroma_database: str) -> Iterator[Processes]:
-    opened = Processes(chroma_server, chroma_database)
+@pytest.fixture(params=[False, True], ids=["checked in Chroma", "one host"])
+def processes(
+    request: pytest.FixtureRequest,
+    chroma_server: ChromaServer,
+    chroma_database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Processes]:
+    monkeypatch.setattr(write_marks, "_shared_folder", lambda: tmp_path)
+    opened = Processes(chroma_server, chroma_database, have_marks=request.param)
     yield opened
     opened.stop()
 
@@ -203,7 +214,10 @@ def test_who_begins_to_read_between_announcement_and_deletion_sees_the_deletion(
     log = here._shard("acme", int(shard.name[-3:], 16)).log
     change = change_log.Change("ann", (memory.id,), awaited=change_log.GONE)
 
-    with log.announced(shard, change):
+    with (
+        here._shard("acme", int(shard.name[-3:], 16))._changing(["ann"]),
+        log.announced(shard, change),
+    ):
         for n in range(40):  # Enough to trim whatever may be trimmed.
             add(here, f"fact {n}")
         assert "tea" in texts(there)

@@ -31,6 +31,16 @@ def test_four_workers_lose_nothing_and_show_nothing_stale(
     assert not TROUBLE.search(server.log())
 
 
+def test_four_workers_that_share_marks_lose_nothing_and_show_nothing_stale(
+    gate: Gate, new_server: Start
+) -> None:
+    server = new_server({**behind(gate), "MEMAPP_ONE_HOST": "true"}, "-w", "4")
+    server.start(until="/health/ready")
+    report = Check(server, more=f"--writes {WRITES} --workers 4").report()
+    assert wrongs(report) == {}
+    assert len(report["workers"]) == 4
+
+
 def test_two_hosts_with_one_chroma_lose_nothing(gate: Gate, new_server: Start) -> None:
     first = new_server(behind(gate), "-w", "2", host="127.0.0.2")
     second = new_server(behind(gate), "-w", "2", host="127.0.0.3", key=first.key)

@@ -1,0 +1,150 @@
+"""Count the writes to each user's memories in memory that all their writers share.
+
+Where one host does all the writing, a reader need not ask Chroma whether anything has changed: a
+writer counts its write as begun before the first request to Chroma, and as ended before it is
+acknowledged. A reader that once found as many ended as begun, and then read what Chroma has, has
+the present state for as long as no further write begins.
+
+A writer that is killed half-way leaves a count that never agrees again; its user is then read as if
+there were no counts. That, a hash that two users share, and a machine that starts anew cost speed
+alone.
+"""
+
+import fcntl
+import mmap
+import os
+import stat
+import tempfile
+import time
+import zlib
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from threading import Lock
+
+from memapp.errors import ConfigurationError
+
+_CELLS = 2**16
+_BYTES = 8
+_SIZE = 2 * _CELLS * _BYTES
+
+_MAY_ARRIVE_WITHIN = 120.0
+"""Seconds for which a request that failed may still be on its way."""
+
+Key = tuple[str, str]
+"""A shard's name and a user."""
+
+
+class WriteMarks:
+    """Counts of begun and ended writes; safe for many threads, and processes that share a file.
+
+    To be made anew in a forked child: its lock may be held by a thread that the child has not.
+    """
+
+    def __init__(self, shared: mmap.mmap, file: int | None = None) -> None:
+        """Count in `shared`, of `_SIZE` zeros or earlier counts.
+
+        Args:
+            shared: The memory.
+            file: What it maps, to be locked between processes; None if it is of this process.
+        """
+        self._counts = memoryview(shared).cast("Q")
+        self._file = file
+        self._lock = Lock()
+        self._failed: deque[tuple[float, set[int]]] = deque()
+
+    @classmethod
+    def of_process(cls, store: str) -> "WriteMarks":
+        """Return the counts of this process's writes to a store that no other can write to."""
+        key = (os.getpid(), store)
+        # `setdefault` of a dict is atomic, so that all apps of a process get the same counts.
+        return _own.get(key) or _own.setdefault(
+            key, cls(mmap.mmap(-1, _SIZE, flags=mmap.MAP_PRIVATE))
+        )
+
+    @classmethod
+    def of_host(cls, store: str) -> "WriteMarks":
+        """Count the writes of all processes of this host and user.
+
+        Args:
+            store: Names the Chroma store; the same in all of them.
+
+        Raises:
+            ConfigurationError: the file they share cannot be opened.
+        """
+        path = _shared_folder() / f"memapp-{os.geteuid()}-{sha256(store.encode()).hexdigest()[:16]}"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            found = os.fstat(file)
+            if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+                fault = f"ONE_HOST: {path} is not a file of this user; remove it"
+                raise ConfigurationError(fault)
+            if found.st_size != _SIZE:
+                os.ftruncate(file, _SIZE)
+            return cls(mmap.mmap(file, _SIZE), file)
+        except OSError as error:
+            fault = f"ONE_HOST: {path} cannot be shared between processes: {error.strerror}"
+            raise ConfigurationError(fault) from error
+
+    @contextmanager
+    def changing(self, shard: str, users: Collection[str]) -> Iterator[None]:
+        """Count a write to some users' memories, made in the `with` block.
+
+        If it fails, it may reach Chroma later; until then it does not count as ended.
+        """
+        cells = {_cell((shard, user)) for user in users}
+        self._add(cells | self._overdue())
+        try:
+            yield
+        except BaseException:
+            self._failed.append((time.monotonic() + _MAY_ARRIVE_WITHIN, cells))
+            raise
+        self._add({_CELLS + cell for cell in cells})
+
+    def settled(self, key: Key) -> int | None:
+        """Return the number of writes that have ended, or None if one is under way."""
+        cell = _cell(key)
+        # In this order: what begins after it was read does not count as ended.
+        ended = self._counts[_CELLS + cell]
+        return ended if self._counts[cell] == ended else None
+
+    def has_begun_since(self, key: Key, settled: int) -> bool:
+        """Tell whether a write has begun since `settled` had ended."""
+        return self._counts[_cell(key)] != settled
+
+    def _overdue(self) -> set[int]:
+        """Return the counts of ended writes that lack those which failed long ago."""
+        ended: set[int] = set()
+        with self._lock:
+            while self._failed and self._failed[0][0] < time.monotonic():
+                cells = {_CELLS + cell for cell in self._failed[0][1]}
+                if ended & cells:
+                    break  # Each is counted once in a call; the next write counts it again.
+                ended |= cells
+                self._failed.popleft()
+        return ended
+
+    def _add(self, cells: Collection[int]) -> None:
+        with self._lock:
+            if self._file is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_EX)
+            try:
+                for cell in cells:
+                    self._counts[cell] += 1
+            finally:
+                if self._file is not None:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+_own: dict[tuple[int, str], WriteMarks] = {}
+
+
+def _cell(key: Key) -> int:
+    return zlib.crc32("\0".join(key).encode()) % _CELLS
+
+
+def _shared_folder() -> Path:
+    in_memory = Path("/dev/shm")  # noqa: S108 - each user has a file of their own in it
+    return in_memory if os.access(in_memory, os.W_OK) else Path(tempfile.gettempdir())

@@ -1,0 +1,92 @@
+"""What all writers count in shared memory tells a reader whether anything has changed."""
+
+import multiprocessing
+import uuid
+from pathlib import Path
+
+import pytest
+
+from memapp.chroma import write_marks
+from memapp.chroma.write_marks import WriteMarks
+from memapp.errors import ConfigurationError
+
+ANN, BOB = ("shard", "ann"), ("shard", "bob")
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(write_marks, "_shared_folder", lambda: tmp_path)
+    return str(uuid.uuid4())
+
+
+def test_a_write_is_unsettled_until_it_has_ended(store: str) -> None:
+    here, there = WriteMarks.of_host(store), WriteMarks.of_host(store)
+    before = there.settled(ANN)
+    assert before is not None
+    with here.changing("shard", ["ann"]):
+        assert there.has_begun_since(ANN, before)
+        assert there.settled(ANN) is None
+    after = there.settled(ANN)
+    assert after is not None
+    assert there.has_begun_since(ANN, before)
+    assert not there.has_begun_since(ANN, after)
+
+
+def test_a_write_says_nothing_of_another_user(store: str) -> None:
+    marks = WriteMarks.of_host(store)
+    before = marks.settled(BOB)
+    assert before is not None
+    with marks.changing("shard", ["ann"]):
+        assert not marks.has_begun_since(BOB, before)
+
+
+def test_a_write_that_failed_is_unsettled_until_it_can_no_longer_arrive(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = WriteMarks.of_host(store)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="lost"), marks.changing("shard", ["ann"]):
+            raise ValueError("lost")
+    with marks.changing("shard", ["bob"]):
+        pass
+    assert marks.settled(ANN) is None
+    monkeypatch.setattr("memapp.chroma.write_marks.time.monotonic", lambda: 1e9)
+    for _ in range(3):
+        with marks.changing("shard", ["bob"]):
+            pass
+    assert marks.settled(ANN) is not None
+
+
+def count(folder: Path, store: str, times: int) -> None:
+    write_marks._shared_folder = lambda: folder
+    marks = WriteMarks.of_host(store)
+    for _ in range(times):
+        with marks.changing("shard", ["ann", "bob"]):
+            pass
+
+
+def test_processes_that_count_at_once_lose_no_count(store: str, tmp_path: Path) -> None:
+    start = multiprocessing.get_context("spawn").Process
+    processes = [start(target=count, args=(tmp_path, store, 2_000)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    marks = WriteMarks.of_host(store)
+    assert (marks.settled(ANN), marks.settled(BOB)) == (8_000, 8_000)
+
+
+def test_the_apps_of_one_process_share_their_counts() -> None:
+    name = str(uuid.uuid4())
+    assert WriteMarks.of_process(name) is WriteMarks.of_process(name)
+    assert WriteMarks.of_process(name) is not WriteMarks.of_process(name + "2")
+
+
+def test_a_file_that_is_not_ours_is_refused(store: str, tmp_path: Path) -> None:
+    WriteMarks.of_host(store)
+    (made,) = tmp_path.iterdir()
+    assert made.stat().st_mode & 0o777 == 0o600
+    made.unlink()
+    made.symlink_to("/etc/hostname")
+    with pytest.raises(ConfigurationError, match="ONE_HOST"):
+        WriteMarks.of_host(store)
