@@ -21,7 +21,10 @@ from benchmarks.service.tables import report
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     options = _options(arguments)
-    results = _measure(options) if options.show is None else Results.read(options.show)
+    if options.show is None:
+        results = _measure(options)
+    else:
+        results = Results.joined([Results.read(path) for path in options.show])
     print(report(results))
     if options.charts is not None:
         for path in draw(results, options.charts):
@@ -96,7 +99,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="put tables and charts between the marks in this Markdown file, charts beside it",
     )
     parser.add_argument(
-        "--show", type=Path, metavar="FILE", help="measure nothing; show what --json wrote"
+        "--show",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="measure nothing; show what --json wrote, of several runs as if they were one",
     )
     parser.add_argument(
         "--cache",

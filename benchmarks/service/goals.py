@@ -135,6 +135,16 @@ GOALS = (
     ),
     Goal("search, vectors cached, c8", "client", 1.5, _faster("search", 8, "client")),
     Goal("search, vectors cached, c32", "client", 1.5, _faster("search", 32, "client")),
+    *(
+        Goal(
+            f"search, vectors cached, with `ONE_HOST`, c{clients}",
+            against,
+            wanted,
+            _faster("search", clients, against, "memapp-one-host"),
+        )
+        for clients in (8, 32)
+        for against, wanted in (("client", 3), ("rest", 2))
+    ),
     Goal("search, vectors cached, c8", "where", 8, _faster("search", 8, "where")),
     Goal("search, vectors cached, c32", "where", 8, _faster("search", 32, "where")),
     Goal("search, vectors cached, c8", "mem0", 30, _faster("search", 8, "mem0")),

@@ -17,6 +17,7 @@ from benchmarks.service.peer_environment import peer_environment
 
 DESCRIPTIONS = {
     "memapp": "memapp, `gunicorn -w 4`, Chroma server",
+    "memapp-one-host": "the same with `ONE_HOST`: writes are counted in shared memory",
     "memapp-pool": "the same without its user cache (`USER_CACHE_BYTES = 0`)",
     "memapp-1x32": "the same with one worker of 32 threads",
     "memapp-embedded": "memapp, one worker of 8 threads, embedded Chroma",
@@ -36,12 +37,20 @@ _MEMORY_CALLS: frozenset[Kind] = frozenset(
 )
 
 _ONLY: Mapping[str, Collection[str]] = {
-    "memapp-pool": ("search", "search-hybrid", "search-distinct", "mix-10", "growth"),
+    "memapp-one-host": ("search", "search-hybrid", "search-distinct", "mix-10"),
+    "memapp-pool": ("search", "search-hybrid", "search-distinct", "mix-10"),
     "memapp-1x32": ("search", "add", "batch", "mix-20"),
 }
 """Variants that are of interest at some operations only."""
 
-_EMBEDDERS = ("memapp", "memapp-pool", "memapp-1x32", "memapp-embedded", "mem0")
+_EMBEDDERS = (
+    "memapp",
+    "memapp-one-host",
+    "memapp-pool",
+    "memapp-1x32",
+    "memapp-embedded",
+    "mem0",
+)
 """Who can search for a question without a given vector."""
 
 
@@ -89,6 +98,7 @@ def _makers(place: _Place) -> dict[str, Callable[[str], Contestant]]:
     layouts: frozenset[Kind] = _MEMORY_CALLS | {"retrieve"}
     return {
         "memapp": partial(_memapp, place),
+        "memapp-one-host": partial(_memapp, place, settings={"MEMAPP_ONE_HOST": "true"}),
         "memapp-pool": partial(_memapp, place, settings=without_cache),
         "memapp-1x32": partial(_memapp, place, workers=1, threads=32),
         "memapp-embedded": partial(_memapp, place, workers=1, mode="persistent"),

@@ -113,6 +113,26 @@ class Results:
             notes=content["notes"],
         )
 
+    @classmethod
+    def joined(cls, runs: Sequence["Results"]) -> "Results":
+        """Return what several runs on one machine have found of different parts.
+
+        Its `machine` is the first run's, with the end of the last.
+        """
+        machine = runs[0].machine | {"runs": len(runs)}
+        for name in ("ended", "load_at_end"):
+            if name in runs[-1].machine:
+                machine[name] = runs[-1].machine[name]
+        return cls(
+            machine=machine,
+            turns=[turn for run in runs for turn in run.turns],
+            recalls=[recall for run in runs for recall in run.recalls],
+            memories=[memory for run in runs for memory in run.memories],
+            starts=[start for run in runs for start in run.starts],
+            generator=runs[0].generator,
+            notes=[note for run in runs for note in run.notes],
+        )
+
     def of(
         self, operation: str, clients: int, contestant: str, population: str | None = None
     ) -> list[Turn]:

@@ -135,7 +135,12 @@ class Run:
                 self._rounds.measure(GROWTH, clients, contestants)
 
     def _fill_libraries(self, contestants: Sequence[Contestant]) -> None:
-        able = [one for one in contestants if "retrieve" in one.kinds]
+        about = [one for one in OPERATIONS if "retrieve" in one.shares]
+        able = [
+            one
+            for one in contestants
+            if "retrieve" in one.kinds and any(takes_part(one.name, each) for each in about)
+        ]
         for contestant in able:
             began = time.perf_counter()
             contestant.fill_library()
