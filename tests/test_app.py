@@ -1,5 +1,6 @@
 """The factory: it opens nothing, and plug-ins of every kind come in by settings alone."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -194,3 +195,15 @@ def test_a_store_written_with_another_embedder_is_refused_with_the_mend(
     for response in refused:
         assert (response.status_code, response.get_json()["code"]) == (409, "embedder_mismatch")
         assert "memapp reembed" in response.get_json()["detail"]
+
+
+def test_products_of_matrices_start_no_threads() -> None:
+    code = (
+        "import memapp, os, numpy as np\n"
+        "np.ones((5000, 384), dtype=np.float32) @ np.ones(384, dtype=np.float32)\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    environ = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    asked = [sys.executable, "-c", code]
+    printed = subprocess.run(asked, env=environ, capture_output=True, text=True, check=True).stdout
+    assert printed == "1\n"

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 import httpx
 
-_READ_BYTES = 262_144
+_READ_BYTES = 32_768
 
 
 class Pulse:
