@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -68,6 +68,14 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
                 return may_stay
             if conn.parser.unreader.buf.getvalue() or not follows.poll(1000 * _STAY_SECONDS):
                 return may_stay
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at once, on SIGINT and SIGQUIT.
+
+        gunicorn's own closes its thread pool in this signal handler, and hangs until it is killed
+        if that interrupts the very code that holds the pool's lock. The pool ends with the process.
+        """
+        Worker.handle_quit(self, sig, frame)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001
         """Start or stop accepting; when the service stops, first take in whoever waits."""
