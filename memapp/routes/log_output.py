@@ -32,4 +32,4 @@ class _Formatter(logging.Formatter):
         if second != self._second:
             self._written = time.strftime(self.default_time_format, self.converter(second))
             self._second = second
-        return f"{self._written},{record.msecs:03.0f}"
+        return f"{self._written},{int(record.msecs):03d}"

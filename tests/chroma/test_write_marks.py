@@ -2,6 +2,7 @@
 
 import multiprocessing
 import uuid
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -57,17 +58,21 @@ def test_a_write_that_failed_is_unsettled_until_it_can_no_longer_arrive(
     assert marks.settled(ANN) is not None
 
 
-def count(folder: Path, store: str, times: int) -> None:
+def count(folder: Path, store: str, times: int, together: Barrier) -> None:
     write_marks._shared_folder = lambda: folder
     marks = WriteMarks.of_host(store)
+    together.wait()
     for _ in range(times):
         with marks.changing("shard", ["ann", "bob"]):
             pass
 
 
 def test_processes_that_count_at_once_lose_no_count(store: str, tmp_path: Path) -> None:
-    start = multiprocessing.get_context("spawn").Process
-    processes = [start(target=count, args=(tmp_path, store, 2_000)) for _ in range(4)]
+    spawn = multiprocessing.get_context("spawn")
+    together = spawn.Barrier(4)
+    processes = [
+        spawn.Process(target=count, args=(tmp_path, store, 2_000, together)) for _ in range(4)
+    ]
     for process in processes:
         process.start()
     for process in processes:
