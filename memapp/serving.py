@@ -19,6 +19,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -46,28 +47,56 @@ _LAST_CALL_SECONDS = 1.0
 """How long a stopping worker goes on taking in clients, should they never cease to come."""
 
 
-_STAY_SECONDS = 0.002
+_STAY_SECONDS = 0.05
 """How long a thread stays with a client that has just been answered, if nobody else waits."""
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
     """A thread worker that leaves nobody standing at the door when the service stops."""
 
+    def init_process(self) -> None:
+        """Prepare, in the worker's own process, what threads that stay are called away through."""
+        self._called_away, self._call_away = os.pipe()
+        os.set_blocking(self._called_away, False)
+        os.set_blocking(self._call_away, False)
+        super().init_process()
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread, if need be to one that only stays with its client."""
+        super().enqueue_req(conn)
+        if self._has_waiting():
+            with suppress(BlockingIOError):  # Then it was called often enough.
+                os.write(self._call_away, b"!")
+
     def handle(self, conn: TConn) -> object:
-        """Serve a request, and the next ones of that connection that follow at once.
+        """Serve a request, and the next ones of that connection that follow soon.
 
         Handing a connection back to the poller and from there to a thread again costs as much as
-        serving a short request.
+        serving a short request. A thread that stays goes as soon as it is needed elsewhere.
         """
-        follows = select.poll()
-        follows.register(conn.sock, select.POLLIN)
+        events = select.poll()
+        events.register(conn.sock, select.POLLIN)
+        events.register(self._called_away, select.POLLIN)
         while True:
             may_stay = super().handle(conn)
             # gunicorn gives other things than a bool too.
-            if may_stay is not True or not self.alive or self.tpool._work_queue.qsize():  # noqa: SLF001
+            if may_stay is not True or conn.parser.unreader.buf.getvalue():
                 return may_stay
-            if conn.parser.unreader.buf.getvalue() or not follows.poll(1000 * _STAY_SECONDS):
+            if not self._is_followed(events):
                 return may_stay
+
+    def _is_followed(self, events: select.poll) -> bool:
+        """Wait for the next request, until it is certain that others need this thread more."""
+        while self.alive and not self._has_waiting():
+            found = events.poll(1000 * _STAY_SECONDS)
+            if found != [(self._called_away, select.POLLIN)]:
+                return bool(found)
+            with suppress(BlockingIOError):
+                os.read(self._called_away, 64)
+        return False
+
+    def _has_waiting(self) -> bool:
+        return bool(self.tpool._work_queue.qsize())  # noqa: SLF001
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """Stop at once, on SIGINT and SIGQUIT.

@@ -127,6 +127,21 @@ def test_draining_ends_by_itself(tmp_path: Path) -> None:
     assert server.process.wait(30) == 0
 
 
+def test_threads_that_stay_with_their_clients_come_when_others_wait(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, "-w", "1", "--threads", "2")
+    with (tmp_path / "gunicorn.conf.py").open("a") as configuration:
+        configuration.write("serving._STAY_SECONDS = 60\n")
+    server.start(until="/")
+    with requests.Session() as one, requests.Session() as other:
+        for session in (one, other):
+            session.get(server.url, timeout=10).raise_for_status()
+        for _ in range(10):
+            requests.get(server.url, timeout=10).raise_for_status()
+        for session in (one, other):
+            session.get(server.url, timeout=10).raise_for_status()
+    assert server.stop() == 0
+
+
 def test_stopping_while_workers_boot_is_not_left_to_the_timeout(tmp_path: Path) -> None:
     for attempt in range(4):
         server = SlowServer(tmp_path / str(attempt), "--graceful-timeout", "20")
