@@ -4,7 +4,7 @@ Implementations: `memapp.chroma` (stores), `memapp.embedders`, `memapp.readers`,
 of the test suite. `tests/contracts` holds what every implementation must pass.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -236,8 +236,11 @@ class MemoryView(Protocol):
         """
         ...
 
-    def known_speakers(self, names: Sequence[str]) -> set[str]:
-        """Return those of `names` (lower case) that are speakers of the user's memories."""
+    def known_speakers(self, names: Iterable[str]) -> set[str]:
+        """Return those of `names` (lower case) that are speakers of the user's memories.
+
+        Where nobody is known, the names need not be looked at.
+        """
         ...
 
 

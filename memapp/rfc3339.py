@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _SHAPE = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII
@@ -26,6 +27,7 @@ def parse(text: str) -> datetime:
         raise ValueError(message) from error
 
 
+@lru_cache(maxsize=16_384)
 def write(moment: datetime) -> str:
     """Write an aware time in UTC with microseconds and `Z`; thus texts sort as times do."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)

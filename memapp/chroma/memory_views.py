@@ -37,7 +37,7 @@ class EmptyView:
         """Return nothing."""
         return []
 
-    def known_speakers(self, names: Sequence[str]) -> set[str]:
+    def known_speakers(self, names: Iterable[str]) -> set[str]:
         """Return nobody."""
         return set()
 
@@ -81,7 +81,7 @@ class StoredView:
         found = zip(_memories(records), records.vectors @ vector, strict=True)
         return [NearMemory(memory, float(cosine)) for memory, cosine in found]
 
-    def known_speakers(self, names: Sequence[str]) -> set[str]:
+    def known_speakers(self, names: Iterable[str]) -> set[str]:
         """Return those of `names` (lower case) that are speakers of the user's memories."""
         ids = {layout.speaker_id(self._scope.user_id, name): name for name in names}
         if not ids:
@@ -167,9 +167,10 @@ class KeptView:
                     break
         return found
 
-    def known_speakers(self, names: Sequence[str]) -> set[str]:
+    def known_speakers(self, names: Iterable[str]) -> set[str]:
         """Return those of `names` (lower case) that are speakers of the user's memories."""
-        return set(names) & self._snapshot.speakers
+        speakers = self._snapshot.speakers
+        return {name for name in names if name in speakers} if speakers else set()
 
 
 def one_of(phrases: Sequence[str]) -> str:

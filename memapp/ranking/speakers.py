@@ -1,7 +1,7 @@
 """Find the speakers that a query may name, and take known ones out of it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 # A word of a name: J.R., O'Brien, Jean-Luc, agent_7, @handle.
 _NAME_WORD = re.compile(r"[@#]?\w(?:[\w.'\u2019\-]*\w)?")
@@ -10,19 +10,18 @@ _LONGEST_NAME = 3
 _WORDS_LOOKED_AT = 64
 
 
-def name_candidates(query: str) -> list[str]:
-    """Return every run of one to three words of a query, in lower case, each once.
+def name_candidates(query: str) -> Iterator[str]:
+    """Yield every run of one to three words of a query, in lower case.
 
     A store tells which of them are known speakers. Only the first 64 words of a long query are
-    looked at, so there are at most 189.
+    looked at, so there are at most 189. Nothing is done before the first is asked for.
     """
     words = list(_NAME_WORD.finditer(query))[:_WORDS_LOOKED_AT]
-    names: dict[str, None] = {}
     for first in range(len(words)):
         for last in words[first : first + _LONGEST_NAME]:
             name = " ".join(query[words[first].start() : last.end()].lower().split())
-            names[_POSSESSIVE.sub("", name)] = None
-    return [name for name in names if name]
+            if name := _POSSESSIVE.sub("", name):
+                yield name
 
 
 def without_names(query: str, names: Collection[str]) -> str:

@@ -1,6 +1,6 @@
 """A memory store in a dictionary, for tests of what stands on the port."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import RLock
@@ -186,7 +186,7 @@ class FakeView:
         ]
         return found[:limit]
 
-    def known_speakers(self, names: Sequence[str]) -> set[str]:
+    def known_speakers(self, names: Iterable[str]) -> set[str]:
         return self._speakers & set(names)
 
 

@@ -2,7 +2,7 @@ from memapp.ranking import name_candidates, without_names
 
 
 def test_runs_of_one_to_three_words_are_candidates() -> None:
-    assert name_candidates("Did Mary Jane Watson call") == [
+    assert list(name_candidates("Did Mary Jane Watson call")) == [
         "did",
         "did mary",
         "did mary jane",
@@ -24,7 +24,7 @@ def test_a_possessive_is_no_part_of_a_name() -> None:
 
 
 def test_there_are_at_most_189_candidates() -> None:
-    assert len(name_candidates(" ".join(f"w{number}" for number in range(500)))) == 189
+    assert len(list(name_candidates(" ".join(f"w{number}" for number in range(500))))) == 189
 
 
 def test_known_names_leave_the_query() -> None:
