@@ -1,7 +1,7 @@
 """Score texts for a query: pure functions, no I/O."""
 
 from memapp.ranking.candidates import Candidate, Ranked
-from memapp.ranking.phrases import exact_phrases
+from memapp.ranking.phrases import exact_phrases, scarce_phrases
 from memapp.ranking.scoring import Mode, rank
 from memapp.ranking.speakers import name_candidates, without_names
 from memapp.ranking.times import Span, mentioned_times
@@ -25,5 +25,6 @@ __all__ = [
     "passage_embedding_text",
     "passage_text",
     "rank",
+    "scarce_phrases",
     "without_names",
 ]

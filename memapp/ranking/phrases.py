@@ -4,7 +4,8 @@ A vector hardly tells such strings apart, so texts that contain them are looked 
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import islice
 
 _QUOTED = re.compile(
     r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|「([^」\n]{1,200})」"
@@ -35,6 +36,19 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
         if _is_telling(token, is_first=_starts_sentence(rest, match.start())):
             found[token.removesuffix("()")] = None
     return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
+
+
+def scarce_phrases(phrases: Sequence[str], texts: Sequence[str], *, below: int) -> list[str]:
+    """Return the phrases that fewer than `below` of the texts contain as whole words."""
+    lower_texts = [text.lower() for text in texts] if phrases else []
+    return [
+        phrase for phrase in phrases if not _is_in_many(phrase.lower(), lower_texts, many=below)
+    ]
+
+
+def _is_in_many(phrase: str, texts: Sequence[str], *, many: int) -> bool:
+    found = (1 for text in texts if phrase in text and stands_in(phrase, text))
+    return sum(islice(found, many)) >= many
 
 
 def stands_in(phrase: str, text: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from memapp.filters import FieldKind, Filter, matches, record_value
 from memapp.ports import DocumentStore
-from memapp.ranking import Candidate, Mode, exact_phrases, passage_text, rank
+from memapp.ranking import Candidate, Mode, exact_phrases, passage_text, rank, scarce_phrases
 from memapp.records import Document, NearChunk, Passage, Vector
 
 DOCUMENT_FIELDS: Mapping[str, FieldKind] = {
@@ -16,6 +16,10 @@ DOCUMENT_FIELDS: Mapping[str, FieldKind] = {
     "updated_at": "time",
 }
 """What a filter may name besides `metadata.<key>`."""
+
+ENOUGH = 20
+"""A phrase that so many of the nearest chunks contain is not looked up: they are its nearest, and
+one that is so common tells little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def gathered(
     *,
     pool: int,
 ) -> list[NearChunk]:
-    """Return what a collection has to offer: its nearest chunks, and those with exact phrases.
+    """Return what a collection has to offer: its nearest chunks, and those with scarce phrases.
 
     Args:
         store: Where to look.
@@ -85,7 +89,8 @@ def gathered(
     if is_semantic or (len(near) < limit and len(accepted) <= wanted):
         return nearest
     there = {(found.document.id, found.chunk.index) for found in nearest}
-    phrases = exact_phrases(retrieval.query)
+    texts = [found.chunk.text for found in nearest]
+    phrases = scarce_phrases(exact_phrases(retrieval.query), texts, below=ENOUGH)
     exact = store.containing(tenant, collection, phrases, vector, wanted)
     return nearest + [
         found

@@ -1,6 +1,6 @@
 import pytest
 
-from memapp.ranking import exact_phrases
+from memapp.ranking import exact_phrases, scarce_phrases
 from memapp.ranking.phrases import stands_in
 
 
@@ -57,3 +57,10 @@ def test_there_are_eight_at_most_and_quoted_ones_come_first() -> None:
 )
 def test_a_phrase_stands_in_a_text_as_whole_words(text: str, is_found: bool) -> None:  # noqa: FBT001
     assert stands_in("ann", text) is is_found
+
+
+def test_phrases_that_enough_texts_contain_as_whole_words_are_not_scarce() -> None:
+    texts = ["Ann plans.", "ann, again", "planning Lyon", "LYON"]
+
+    assert scarce_phrases(["Ann", "Lyon", "plan"], texts, below=2) == ["plan"]
+    assert scarce_phrases(["Ann", "Lyon", "plan"], texts, below=3) == ["Ann", "Lyon", "plan"]

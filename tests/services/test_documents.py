@@ -11,7 +11,7 @@ from memapp.filters import Comparison
 from memapp.ports import DocumentStore
 from memapp.readers import html, markdown
 from memapp.readers import text as plain_text
-from memapp.records import Vectors
+from memapp.records import NearChunk, Vectors
 from memapp.services.documents import (
     Documents,
     Ingest,
@@ -20,6 +20,7 @@ from memapp.services.documents import (
     Retrieval,
 )
 from memapp.services.ingesting import BATCH
+from memapp.services.retrieving import ENOUGH
 from tests.fakes.document_store import FakeDocuments
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -377,6 +378,32 @@ def test_a_code_that_no_vector_tells_apart_is_found_exactly(
     found = ids(narrow, 'where is "zx-0017"', collections=("default",), limit=2)
 
     assert found[0] == "17"
+
+
+def test_a_phrase_that_many_of_the_nearest_contain_is_not_looked_up(
+    store: FakeDocuments,
+    embedder: CountingEmbedder,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wide = service(store, embedder, clock, pool=ENOUGH)
+    for number in range(ENOUGH + 1):
+        words = f"Order ZX-{number:04d} was shipped to Hamburg."
+        wide.ingest("acme", ingest(words, id=str(number)))
+    looked_up: list[str] = []
+    real = FakeDocuments.containing
+
+    def containing(
+        fake: FakeDocuments, tenant: str, collection: str, phrases: Sequence[str], *rest: Any
+    ) -> list[NearChunk]:
+        looked_up.extend(phrases)
+        return real(fake, tenant, collection, phrases, *rest)
+
+    monkeypatch.setattr(FakeDocuments, "containing", containing)
+
+    ids(wide, "was order ZX-0017 shipped to Hamburg", collections=("default",))
+
+    assert looked_up == ["ZX-0017"]
 
 
 def test_an_exact_match_is_found_behind_a_filter_too(
