@@ -1,13 +1,14 @@
 """The two collections of one knowledge base, and its documents as they are now."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from memapp.chroma.collection import Collection, Records
-from memapp.chroma.document_layout import head_vector
+from memapp.chroma.document_cache import DocumentCache
+from memapp.chroma.document_layout import ChunkId, head_vector, parse_chunk_id
 from memapp.chroma.document_records import (
     Head,
     StoredChunk,
@@ -16,7 +17,7 @@ from memapp.chroma.document_records import (
     encode_head,
 )
 from memapp.errors import StoreBroken
-from memapp.records import Vector
+from memapp.records import Chunk, Vector
 
 RECENT = timedelta(minutes=2)
 """How long a commit may still have effects elsewhere: a query under way, a write whose answer was
@@ -27,14 +28,17 @@ LOOKS = 8
 
 _CHUNK = ("metadatas", "documents")
 
+Near = list[tuple[str, float]]
+"""Ids of chunks with their cosine distances, nearest first."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundChunk:
-    """A chunk of a current revision, its head, and its place in what was fetched."""
+    """A chunk of a current revision, its head, and its cosine distance."""
 
     head: Head
-    chunk: StoredChunk
-    place: int
+    chunk: Chunk
+    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +50,14 @@ class Shelf:
         chunks: Holds the chunks of all attempts.
         heads: Holds a head for each document.
         batch_size: Most chunks that are one write.
+        cache: What this process keeps of all knowledge bases.
     """
 
     name: str
     chunks: Collection
     heads: Collection
     batch_size: int
+    cache: DocumentCache
 
     def head(self, key: str) -> Head | None:
         """Return a document's head, or None if there is no such document."""
@@ -97,81 +103,113 @@ class Shelf:
         *,
         where: Mapping[str, Any] | None = None,
         where_document: Mapping[str, Any] | None = None,
-    ) -> Records:
+    ) -> Near:
         """Return the `most` nearest chunks of all attempts that satisfy both, nearest first.
 
         If there are fewer, all are returned, also those that Chroma's index cannot reach.
         """
-        records = self.chunks.query(vector, limit=most, where=where, where_document=where_document)
-        if len(records.ids) >= most:
-            return records
+        records = self.chunks.query(
+            vector,
+            limit=most,
+            where=where,
+            where_document=where_document,
+            include=("distances",),
+        )
+        near = list(zip(records.ids, records.distances, strict=True))
+        if len(near) >= most:
+            return near
         # Of many nearly equal vectors hnswlib's graph loses some: 1 of 600, when measured.
         all_ids = self.chunks.get(where=where, where_document=where_document).ids
-        lost = list(set(all_ids) - set(records.ids))
-        if not lost:
-            return records
-        return _merged(records, self.chunks.get(ids=lost, include=(*_CHUNK, "embeddings")), vector)
+        return _merged(near, self._distances(set(all_ids).difference(records.ids), vector))
 
     def current(
-        self, fetch: Callable[[], Records], now: datetime, seen: "SeenHeads"
-    ) -> tuple[Records, list[FoundChunk]]:
+        self, fetch: Callable[[], Near], limit: int, now: datetime, seen: "SeenHeads"
+    ) -> tuple[int, list[FoundChunk]]:
         """Fetch chunks, and tell which of them belong to current revisions.
 
         A document may get a new revision between the fetch and the look at its head: then its old
         chunks have been fetched and do not count any more, and its new ones have not been fetched,
         or only some of them. So a fetch counts only if the head that decides was seen before it.
 
+        What the chunks hold is read after their heads, if it is not kept here. One that is not
+        there any more belongs to a revision that was replaced or deleted since.
+
         Args:
-            fetch: Gives chunks with metadata and text.
+            fetch: Gives ids of chunks and their distances.
+            limit: How many chunks are wanted at most.
             now: The current time.
             seen: The heads that this process has seen.
 
         Returns:
-            What was fetched, and the part of it that counts, in the same order.
+            How many were fetched, and the first of them that count, in the same order.
         """
+        lost: set[str] = set()
         for _ in range(LOOKS):
             begun_at = time.monotonic()
-            records = fetch()
-            chunks = self._decoded_chunks(records)
-            heads = self.heads_of({chunk.id.key for chunk in chunks})
+            near = fetch()
+            ids = [parse_chunk_id(raw) for raw, _ in near]
+            heads = self.heads_of(one.key for one in ids)
             doubtful = [
-                heads[chunk.id.key]
-                for chunk in chunks
-                if chunk.id.key in heads and _may_be_incomplete(chunk, heads[chunk.id.key], now)
+                heads[one.key]
+                for one in ids
+                if one.key in heads and _may_be_incomplete(one, heads[one.key], now)
             ]
             new = [head for head in doubtful if not seen.before(head, begun_at)]
-            if not new:
+            counting = [
+                (raw, heads[one.key], distance)
+                for one, (raw, distance) in zip(ids, near, strict=True)
+                if one.key in heads and heads[one.key].attempt == one.attempt
+            ][:limit]
+            chunks = self._read([raw for raw, _, _ in counting])
+            gone = {raw for raw, _, _ in counting if raw not in chunks}
+            # What is still missing at the next look is missing from a damaged store.
+            if not new and gone <= lost:
                 break
-        return records, [
-            FoundChunk(heads[chunk.id.key], chunk, place)
-            for place, chunk in enumerate(chunks)
-            if chunk.id.key in heads and heads[chunk.id.key].attempt == chunk.id.attempt
+            lost = gone
+        return len(near), [
+            FoundChunk(head, chunks[raw], distance)
+            for raw, head, distance in counting
+            if raw in chunks
         ]
 
+    def _read(self, ids: Sequence[str]) -> dict[str, Chunk]:
+        """Return those of the chunks that are kept here or are there, by id."""
+        chunks = self.cache.chunks.find(ids)
+        found = self.chunks.get(ids=[one for one in ids if one not in chunks], include=_CHUNK)
+        read = {
+            raw: stored.chunk
+            for raw, stored in zip(found.ids, self._decoded_chunks(found), strict=True)
+        }
+        self.cache.chunks.keep(read)
+        return chunks | read
+
+    def _distances(self, ids: Iterable[str], vector: Vector) -> Near:
+        found = self.chunks.get(ids=list(ids), include=("embeddings",))
+        if found.vectors is None:
+            return []
+        return list(zip(found.ids, map(float, 1.0 - found.vectors @ vector), strict=True))
+
     def _decoded(self, records: Records) -> dict[str, Head]:
-        found = zip(records.ids, records.metadatas, records.documents, strict=True)
-        return {key: decode_head(self.name, fields, text) for key, fields, text in found}
+        attempts = [fields["attempt"] for fields in records.metadatas]
+        known = self.cache.heads.find(attempts)
+        found = zip(records.ids, records.metadatas, records.documents, attempts, strict=True)
+        heads = {
+            key: known.get(attempt) or decode_head(self.name, fields, text)
+            for key, fields, text, attempt in found
+        }
+        self.cache.heads.keep(
+            {head.attempt: head for head in heads.values() if head.attempt not in known}
+        )
+        return heads
 
     def _decoded_chunks(self, records: Records) -> list[StoredChunk]:
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         return [decode_chunk(id_, fields, text) for id_, fields, text in found]
 
 
-def _merged(records: Records, more: Records, vector: Vector) -> Records:
-    """Put further records, which come with vectors, in their places among the nearest."""
-    distances = [] if more.vectors is None else [float(d) for d in 1.0 - more.vectors @ vector]
-    rows = [
-        *zip(records.ids, records.metadatas, records.documents, records.distances, strict=True),
-        *zip(more.ids, more.metadatas, more.documents, distances, strict=True),
-    ]
-    rows.sort(key=lambda row: row[3])
-    return Records(
-        ids=[row[0] for row in rows],
-        metadatas=[row[1] for row in rows],
-        documents=[row[2] for row in rows],
-        vectors=None,
-        distances=[row[3] for row in rows],
-    )
+def _merged(*parts: Near) -> Near:
+    """Put chunks in order, nearest first."""
+    return sorted((one for part in parts for one in part), key=lambda one: one[1])
 
 
 class SeenHeads:
@@ -192,12 +230,12 @@ class SeenHeads:
         return self._first_seen.setdefault(head.attempt, time.monotonic()) < moment
 
 
-def _may_be_incomplete(chunk: StoredChunk, head: Head, now: datetime) -> bool:
+def _may_be_incomplete(chunk: ChunkId, head: Head, now: datetime) -> bool:
     """Tell whether the head may have been written after the chunk was fetched."""
     if now - head.committed_at > RECENT:
         return False
-    if chunk.id.attempt == head.attempt:
+    if chunk.attempt == head.attempt:
         # Some of its other chunks may not have been there yet.
         return not head.is_atomic
     # A chunk of a revision that is still being written has a higher number.
-    return chunk.id.planned_revision <= head.document.revision
+    return chunk.planned_revision <= head.document.revision

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from memapp.chroma.collection import Collection, Records
+from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
+from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_layout import CollectionName, document_key, parse_name
 from memapp.chroma.document_records import column_of, whole_text
 from memapp.chroma.document_revision import ChromaRevision
-from memapp.chroma.document_shelf import FoundChunk, SeenHeads, Shelf
+from memapp.chroma.document_shelf import Near, SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma.identity import check_identity, identity_metadata
@@ -60,6 +61,7 @@ class ChromaDocuments:
         self._clock = clock
         self._grace = grace
         self._seen = SeenHeads()
+        self._cache = DocumentCache()
 
     def get(self, tenant: str, collection: str, document_id: str) -> Document | None:
         """Return the document's current revision, or None."""
@@ -129,7 +131,7 @@ class ChromaDocuments:
         """Return up to `limit` nearest chunks of current revisions, nearest first."""
         where = None if condition is None else narrow(condition, column_of)
 
-        def fetch(shelf: Shelf, most: int) -> Records:
+        def fetch(shelf: Shelf, most: int) -> Near:
             return shelf.nearest(vector, most, where=where)
 
         return self._current(tenant, collection, limit, fetch)
@@ -142,7 +144,7 @@ class ChromaDocuments:
             return []
         pattern = {"$regex": one_of(phrases)}
 
-        def fetch(shelf: Shelf, most: int) -> Records:
+        def fetch(shelf: Shelf, most: int) -> Near:
             return shelf.nearest(vector, most, where_document=pattern)
 
         return self._current(tenant, collection, limit, fetch)
@@ -189,7 +191,7 @@ class ChromaDocuments:
         return removed
 
     def _shelf(self, collection: str, chunks: Collection, heads: Collection) -> Shelf:
-        return Shelf(collection, chunks, heads, self._connection.batch_size)
+        return Shelf(collection, chunks, heads, self._connection.batch_size, self._cache)
 
     def _find(self, tenant: str, collection: str) -> Shelf | None:
         heads = self._connection.find(str(CollectionName("head", tenant, collection)))
@@ -213,7 +215,7 @@ class ChromaDocuments:
         tenant: str,
         collection: str,
         limit: int,
-        fetch: Callable[[Shelf, int], Records],
+        fetch: Callable[[Shelf, int], Near],
     ) -> list[NearChunk]:
         """Return `limit` fetched chunks of current revisions, or fewer if there are no more."""
 
@@ -221,10 +223,12 @@ class ChromaDocuments:
             most = limit
             while True:
                 look = partial(fetch, shelf, most)
-                records, found = shelf.current(look, self._clock(), self._seen)
+                fetched, found = shelf.current(look, limit, self._clock(), self._seen)
                 # Chunks that are not current took places in the answer.
-                if len(found) >= limit or len(records.ids) < most:
-                    return [_near(records, one) for one in found[:limit]]
+                if len(found) >= limit or fetched < most:
+                    return [
+                        NearChunk(one.head.document, one.chunk, 1.0 - one.distance) for one in found
+                    ]
                 most *= 2
 
         return self._read(tenant, collection, read, [])
@@ -244,8 +248,3 @@ class ChromaDocuments:
             with suppress(CollectionGone):
                 size += 0 if collection is None else collection.count()
         return size
-
-
-def _near(records: Records, found: FoundChunk) -> NearChunk:
-    cosine = 1.0 - records.distances[found.place]
-    return NearChunk(found.head.document, found.chunk.chunk, cosine)

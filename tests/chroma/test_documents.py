@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from memapp.backends import http, persistent
+from memapp.chroma import document_shelf
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.document_records import embedded_text
@@ -98,6 +99,14 @@ def seen(store: ChromaDocuments, limit: int = 99) -> list[str]:
 def records(connection: Connection) -> int:
     chunks = connection.find("doc.acme.kb")
     return 0 if chunks is None else chunks.count()
+
+
+def chunk_id(connection: Connection, text: str) -> str:
+    """Return the id of the only chunk that has this text."""
+    chunks = connection.find("doc.acme.kb")
+    assert chunks is not None
+    (found,) = chunks.get(where_document={"$contains": text}).ids
+    return found
 
 
 def test_another_embedder_is_refused_with_the_command_that_re_embeds(
@@ -259,6 +268,89 @@ def test_what_was_seen_before_the_query_is_not_fetched_twice(
     assert len(calls) == 1
 
 
+def test_what_chunks_hold_is_read_once(
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two"]).commit()
+    seen(store, limit=2)
+    read: list[str] = []
+    real = Collection.get
+
+    def get(collection: Collection, **conditions: Any) -> Records:
+        if collection.name == "doc.acme.kb":
+            read.extend(conditions.get("ids") or [])
+        return real(collection, **conditions)
+
+    monkeypatch.setattr(Collection, "get", get)
+
+    assert seen(store, limit=2) == ["one", "two"]
+    assert read == []
+
+    write(store, ["three"]).commit()
+    three = chunk_id(connection, "three")
+    read.clear()
+
+    assert seen(store, limit=1) == ["three"]
+    assert read == [three]
+
+
+def test_a_head_is_decoded_once(store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, ["one"]).commit()
+    seen(store)
+
+    def decode_head(*_: object) -> None:
+        message = "it is known"
+        raise AssertionError(message)
+
+    monkeypatch.setattr(document_shelf, "decode_head", decode_head)
+
+    assert seen(store) == ["one"]
+
+
+def test_a_revision_that_is_replaced_and_removed_before_its_chunks_are_read_is_not_missed(
+    store: ChromaDocuments,
+    connection: Connection,
+    clock: SettableClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(store, ["one", "two"]).commit()
+    clock.move(hours=1)
+    revision = write(store, ["three"])
+    reader = ChromaDocuments(connection, IDENTITY, clock)
+    real = Shelf.heads_of
+
+    def heads_of(shelf: Shelf, keys: Iterable[str]) -> Any:
+        result = real(shelf, keys)
+        monkeypatch.setattr(Shelf, "heads_of", real)
+        revision.commit()
+        return result
+
+    monkeypatch.setattr(Shelf, "heads_of", heads_of)
+
+    assert seen(reader) == ["three"]
+
+
+def test_a_chunk_that_a_damaged_store_has_lost_does_not_hold_up_the_others(
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two"]).commit()
+    lost = chunk_id(connection, "one")
+    real = Collection.get
+    calls: list[None] = []
+
+    def get(collection: Collection, *, ids: Any = None, **conditions: Any) -> Records:
+        there = None if ids is None else [one for one in ids if one != lost]
+        return real(collection, ids=there, **conditions)
+
+    monkeypatch.setattr(Collection, "get", get)
+    monkeypatch.setattr(
+        Collection, "query", after_each_call(Collection.query, lambda: calls.append(None))
+    )
+
+    assert seen(store) == ["two"]
+    assert len(calls) == 2
+
+
 def test_the_text_is_whole_when_the_revision_is_replaced_while_it_is_read(
     store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,19 +373,21 @@ def test_the_text_is_whole_when_the_revision_is_replaced_while_it_is_read(
 
 
 def test_a_chunk_that_the_index_cannot_reach_is_found_where_all_are_asked_for(
-    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(store, ["one", "two", "three"]).commit()
     before = store.nearest("acme", "kb", QUERY, 9, None)
     real = Collection.query
 
-    def losing(collection: Collection, vector: Any, *, limit: int, **conditions: Any) -> Records:
-        found = real(collection, vector, limit=limit, **conditions)
-        kept = [i for i, text in enumerate(found.documents) if text != "two"]
+    lost = chunk_id(connection, "two")
+
+    def losing(collection: Collection, vector: Any, **conditions: Any) -> Records:
+        found = real(collection, vector, **conditions)
+        kept = [i for i, one in enumerate(found.ids) if one != lost]
         return Records(
             ids=[found.ids[i] for i in kept],
-            metadatas=[found.metadatas[i] for i in kept],
-            documents=[found.documents[i] for i in kept],
+            metadatas=[],
+            documents=[],
             vectors=None,
             distances=[found.distances[i] for i in kept],
         )
