@@ -14,6 +14,10 @@ slots, for `u.<user>`, for those last changes and for the ones that would follow
 - a slot has changed hands: it reads the user anew, for the former holder's last changes may be
   lost to it.
 
+Mostly nothing has changed, and the ids that exist say so: those of the user and of the last changes
+seen do, those that would follow do not, and the roster has no further entry (see `roster`). Only if
+they say anything else are the slots and the changes read.
+
 A change is acknowledged only after it was seen that the slot was still held and the writer's
 former change still there; else it is written again under a new name. New memories lie in the same
 request as their change, so neither exists without the other. Changing and deleting are requests of
@@ -40,6 +44,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import Fields
+from memapp.chroma.roster import is_entered, read_roster, remove_old_entries
 from memapp.chroma.where import stamp
 from memapp.errors import StoreBroken, StoreUnavailable
 from memapp.ports import Clock
@@ -325,11 +330,26 @@ class ChangeLog:
             fields = {"kind": "writer", "writer": name, "since": stamp(self._clock())}
             with suppress(OutcomeUnknown):
                 self._write(shard, [NewRecord(slot, fields)], renew=slot not in free)
-            if read_slots(shard).get(slot, {}).get("writer") == name:
+            holds = read_slots(shard).get(slot, {}).get("writer") == name
+            if holds and self._enter(shard, name):
                 return _Writer(name, slot, os.getpid())
             former = None
         message = f"too many processes write to {shard.name} at once"
         raise StoreBroken(message)
+
+    def _enter(self, shard: Collection, name: str) -> bool:
+        """Make a writer's entry in the roster; False if others are always faster."""
+        for _ in range(SLOTS):
+            before = read_roster(shard)
+            number = max(before, default=0) + 1
+            fields = {"kind": "roster", "number": number, "writer": name}
+            with suppress(OutcomeUnknown):
+                self._write(shard, [NewRecord(layout.roster_id(number), fields)], renew=False)
+            after = read_roster(shard)
+            if is_entered(name, number, before, after):
+                remove_old_entries(shard, after)
+                return True
+        return False
 
 
 def _is_valid(writer: _Writer, found: Mapping[str, Found], expected: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ all that hangs on them, so that a search, and forgetting a user, touch one small
     u.<user>             a user of whom something is kept
     c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
     w.<slot>             a process that writes to this shard (see `change_log`)
+    r.<n>                the n-th time that a process began to (see `roster`)
 
 The ledger records the number of shards and holds the tenant's idempotency keys.
 """
@@ -125,6 +126,11 @@ def user_digest(user_id: str) -> str:
 def slot_id(slot: int) -> str:
     """Return the id of the record that names the process writing under a slot."""
     return f"w.{slot:02d}"
+
+
+def roster_id(number: int) -> str:
+    """Return the id of one entry of a shard's roster of writers; numbers start at 1."""
+    return f"r.{number}"
 
 
 def claim_id(key: str) -> str:

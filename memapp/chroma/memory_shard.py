@@ -182,7 +182,8 @@ class MemoryShard:
 
     def count(self) -> int:
         """Count the memories; expired ones may be among them."""
-        others = {"kind": {"$in": ["version", "alias", "speaker", "change", "user", "writer"]}}
+        kinds = ["version", "alias", "speaker", "change", "user", "writer", "roster"]
+        others = {"kind": {"$in": kinds}}
         return self.collection.count() - len(self.collection.get(where=others).ids)
 
     def _alias(self, digest: str, memory: Memory) -> NewRecord:

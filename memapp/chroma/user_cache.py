@@ -7,7 +7,7 @@ large, or are asked for too seldom, are read from Chroma as ever.
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -18,6 +18,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
+from memapp.chroma.roster import latest_entry
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.records import Memory, Vectors
@@ -79,6 +80,8 @@ class _User:
     """What is known of one user, and how far each writer's changes are part of it.
 
     Attributes:
+        roster: Number of the last entry of the shard's roster before `slots` were read.
+        has_changed: Whether something was new when it was last checked.
         settled: How many writes had ended, by `write_marks`, before it was last checked; None if
             one was under way.
         checked_at: When that was, by the monotonic clock.
@@ -90,6 +93,8 @@ class _User:
     seen: dict[str, tuple[int, str]]
     awaited: dict[str, set[str]]
     snapshot: Snapshot
+    roster: int
+    has_changed: bool = False
     loaded_at: float = field(default_factory=time.monotonic)
     settled: int | None = None
     checked_at: float = 0.0
@@ -101,6 +106,44 @@ class _User:
             numbers = range(number, number + AHEAD + 1)
             ids += [layout.change_id(self.user_id, writer, n) for n in numbers]
         return ids
+
+    def signs(self) -> "_Signs | None":
+        """Return the ids that tell whether anything is new; None if ids alone cannot tell."""
+        # Where there was something new the last time, there may be again. And without a change
+        # seen, a user who was forgotten and remembered anew looks the same.
+        if self.awaited or self.has_changed or not self.roster:
+            return None
+        if not any(number for number, _ in self.seen.values()):
+            return None
+        there = [layout.user_record_id(self.user_id), layout.roster_id(self.roster)]
+        missing = [layout.roster_id(self.roster + 1)]
+        for writer, (number, _) in self.seen.items():
+            last, following = (
+                layout.change_id(self.user_id, writer, n) for n in (number, number + 1)
+            )
+            missing.append(following)
+            (there if number else missing).append(last)
+        return _Signs(frozenset(there), frozenset(missing))
+
+    def knows_roster(self, found: Container[str]) -> bool:
+        """Tell whether the last entry known is still there, and none behind it."""
+        last, following = (layout.roster_id(n) for n in (self.roster, self.roster + 1))
+        return last in found and following not in found
+
+
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """Ids of records that are there, and of ones that are not, as long as a user is unchanged."""
+
+    there: frozenset[str]
+    missing: frozenset[str]
+
+    @property
+    def ids(self) -> frozenset[str]:
+        return self.there | self.missing
+
+    def hold_in(self, found: Set[str]) -> bool:
+        return self.there <= found and self.missing.isdisjoint(found)
 
 
 class _TooLargeError(Exception):
@@ -189,8 +232,7 @@ class ShardCache:
         users = {user_id: self._users.get(user_id) for _, user_id in wanted}
         known = [user for user in users.values() if user is not None]
         try:
-            changed = self._follow(shard, known)
-            self._refresh(shard, changed)
+            self._bring_up_to_date(shard, known)
         except BaseException:
             # They count changes as seen whose memories were not read.
             for one in known:
@@ -200,6 +242,23 @@ class ShardCache:
             None if (user := self._users.get(user_id)) is None else user.snapshot
             for _, user_id in wanted
         ]
+
+    def _bring_up_to_date(self, shard: Collection, users: Sequence[_User]) -> None:
+        oldest = time.monotonic() - MAX_AGE
+        signs = [user.signs() if user.loaded_at > oldest else None for user in users]
+        ids = frozenset().union(*(told.ids for told in signs if told is not None))
+        found = set(shard.get(ids=list(ids)).ids)
+        told_by = list(zip(users, signs, strict=True))
+        doubtful = [user for user, told in told_by if told is None or not told.hold_in(found)]
+        late = [user for user, told in told_by if told is not None and not user.knows_roster(found)]
+        # The roster is read before the slots; `roster` says why.
+        latest = latest_entry(shard) if late else 0
+        changed = self._follow(shard, doubtful)
+        self._refresh(shard, changed)
+        for user in doubtful:
+            user.has_changed = any(one is user for one in changed.values())
+        for user in late:
+            user.roster = latest
 
     def _follow(self, shard: Collection, users: Sequence[_User]) -> dict[str, _User]:
         """Read on in the log; return whom each memory that must be read again belongs to."""
@@ -309,6 +368,7 @@ class Budget:
 def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
     """Read a user whole: first what is announced, then what is there."""
     record = layout.user_record_id(user_id)
+    roster = latest_entry(shard)
     start = shard.get(ids=[*slot_ids(), record], include=("metadatas",))
     found = dict(zip(start.ids, start.metadatas, strict=True))
     if record not in found:
@@ -331,7 +391,7 @@ def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
         if writer in seen and number > seen[writer][0]:
             seen[writer] = (number, str(change["token"]))
         _await(awaited, change)
-    user = _User(user_id, str(found[record]["token"]), slots, seen, awaited, snapshot)
+    user = _User(user_id, str(found[record]["token"]), slots, seen, awaited, snapshot, roster)
     _settle(user, {one: snapshot.tokens.get(one) for one in awaited})
     return user
 

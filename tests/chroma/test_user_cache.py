@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma import change_log, memory_layout, user_cache, write_marks
+from memapp.chroma import change_log, memory_layout, roster, user_cache, write_marks
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
@@ -245,6 +245,39 @@ def test_a_write_of_unknown_outcome_leaves_no_gap(
     add(here, "coffee")
 
     assert texts(there) == {"tea", "stored, but never acknowledged", "coffee"}
+
+
+def test_that_nothing_has_changed_costs_one_read_of_ids(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "fact")
+    assert texts(there) == {"fact"}
+    reads: list[Any] = []
+    get = Collection.get
+
+    def noted(collection: Collection, **asked: Any) -> Records:
+        reads.append(asked.get("include", ()))
+        return get(collection, **asked)
+
+    monkeypatch.setattr(Collection, "get", noted)
+    monkeypatch.setattr(user_cache, "TRUSTED_SECONDS", 0)
+    assert texts(there) == {"fact"}
+    assert reads == [()]
+
+
+def test_a_reader_learns_of_writers_that_came_and_went_while_it_did_not_look(
+    processes: Processes,
+) -> None:
+    reader = processes.start()
+    add(reader, "fact")
+    assert texts(reader) == {"fact"}
+    assert texts(reader) == {"fact"}
+    expected = {"fact"}
+    for number in range(roster.KEPT + 2):
+        expected.add(f"fact {number}")
+        add(processes.start(), f"fact {number}")
+    assert texts(reader) == expected
 
 
 def test_more_writers_than_slots_are_slower_but_never_wrong(processes: Processes) -> None:
