@@ -37,5 +37,9 @@ class FloatEmbedder:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
-            str(self._folder / "embedding.onnx"), options, providers=["CPUExecutionProvider"]
+            str(self._folder / "embedding.onnx"),
+            options,
+            providers=["CPUExecutionProvider"],
+            # As memapp does: the fused operator is slower.
+            disabled_optimizers=["SkipLayerNormFusion"],
         )

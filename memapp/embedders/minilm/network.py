@@ -16,6 +16,9 @@ from memapp.records import Vectors
 
 DIMENSIONS = 384
 _MAXIMUM_TOKENS = 256
+# It joins a sum and the normalisation after it into one operator, which takes five times as long:
+# two texts of 128 tokens took a float32 network 69 ms with it, 64 without (onnxruntime 1.32).
+_SLOWER_FUSIONS = ["SkipLayerNormFusion"]
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
@@ -56,9 +59,12 @@ class Network:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model.verify()
         try:
-            # By path: given the content, the session keeps a second copy of it, 23 MB a worker.
+            # By path: then it maps the weights into memory, and all workers share what they read.
             self._session = onnxruntime.InferenceSession(
-                model.path, options, providers=["CPUExecutionProvider"]
+                model.path,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=_SLOWER_FUSIONS,
             )
         except (
             faults.Fail,
