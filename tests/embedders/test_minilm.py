@@ -15,8 +15,8 @@ from tests.embedders.conftest import HERE, PACKAGED
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A copy of the packaged model, its tokenizer beside it."""
-    for name in ("model.onnx", "tokenizer.json"):
+    """A copy of the packaged model, its weights and its tokenizer beside it."""
+    for name in ("model.onnx", "model.onnx.data", "tokenizer.json"):
         (tmp_path / name).write_bytes((PACKAGED / name).read_bytes())
     return tmp_path / "model.onnx"
 
@@ -74,6 +74,15 @@ def test_another_file_has_another_identity(config: dict[str, Any], stand_in_fold
     assert minilm.create(other).identity != minilm.create(config).identity
 
 
+def test_other_weights_have_another_identity(config: dict[str, Any], copied: Path) -> None:
+    config |= {"EMBEDDER_MODEL_PATH": str(copied)}
+    identity = minilm.create(config).identity
+
+    _damage(copied.with_name("model.onnx.data"), "altered")
+
+    assert minilm.create(config).identity != identity
+
+
 def test_a_copy_of_the_packaged_file_has_its_identity(config: dict[str, Any], copied: Path) -> None:
     packaged = minilm.create(config)
     config |= {"EMBEDDER_MODEL_PATH": str(copied), "EMBEDDER_MODEL_SHA256": minilm.MODEL_SHA256}
@@ -81,11 +90,12 @@ def test_a_copy_of_the_packaged_file_has_its_identity(config: dict[str, Any], co
     assert minilm.create(config).identity == packaged.identity
 
 
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])
 @pytest.mark.parametrize("damage", ["altered", "truncated"])
 def test_a_damaged_packaged_file_is_refused_at_the_start(
-    damage: str, config: dict[str, Any], copied: Path, monkeypatch: pytest.MonkeyPatch
+    damage: str, name: str, config: dict[str, Any], copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _damage(copied, damage)
+    _damage(copied.with_name(name), damage)
     monkeypatch.setattr(minilm, "_PACKAGED", copied)
 
     with pytest.raises(ConfigurationError) as refusal:
@@ -140,6 +150,14 @@ def test_a_model_of_another_kind_is_refused(config: dict[str, Any], stand_in_fol
     embedder = minilm.create(config | {"EMBEDDER_MODEL_PATH": str(model)})
 
     with pytest.raises(ConfigurationError, match=r"token_type_odd.*take a file made by"):
+        embedder.embed_query("anything")
+
+
+def test_a_model_without_its_weights_is_refused(config: dict[str, Any], copied: Path) -> None:
+    copied.with_name("model.onnx.data").unlink()
+    embedder = minilm.create(config | {"EMBEDDER_MODEL_PATH": str(copied)})
+
+    with pytest.raises(ConfigurationError, match=r"cannot load.*model\.onnx\.data"):
         embedder.embed_query("anything")
 
 

@@ -102,7 +102,7 @@ def test_a_file_as_root_is_refused(tmp_path: Path) -> None:
 
 def test_an_installed_package_needs_no_file_beside_its_modules(tmp_path: Path) -> None:
     installed, empty = tmp_path / "site", tmp_path / "empty"
-    modules_only = shutil.ignore_patterns("*.toml", "*.json", "*.onnx", "__pycache__")
+    modules_only = shutil.ignore_patterns("*.toml", "*.json", "*.onnx", "*.data", "__pycache__")
     shutil.copytree(REPOSITORY / "memapp", installed / "memapp", ignore=modules_only)
     empty.mkdir()
 

@@ -1,7 +1,8 @@
 """The default embedder: all-MiniLM-L6-v2 in 8-bit integers, offline, on the CPU.
 
-`model.onnx` and `tokenizer.json` lie beside this file; `scripts/build_minilm.py` makes them from
-the official weights, NOTICE says what was changed. English; texts are cut after 256 tokens.
+`model.onnx`, its weights in `model.onnx.data`, and `tokenizer.json` lie beside this file;
+`scripts/build_minilm.py` makes them from the official weights, NOTICE says what was changed.
+English; texts are cut after 256 tokens.
 """
 
 from collections.abc import Mapping
@@ -12,8 +13,8 @@ from memapp.embedders.minilm.embedder import MiniLMEmbedder
 from memapp.embedders.minilm.model_file import ModelFile
 from memapp.ports import Embedder
 
-MODEL_SHA256 = "54ffbb2b894431cd5d109a9e2f8f3375cefa42b1c932f5b2961462430fa89d82"
-"""What scripts/build_minilm.py printed for the packaged file."""
+MODEL_SHA256 = "eb41d60e61d4328aee8a6da75842b4555482fac90008d4297c99ba3e5349a671"
+"""What scripts/build_minilm.py printed for the packaged files."""
 
 _PACKAGED = Path(__file__).parent / "model.onnx"
 

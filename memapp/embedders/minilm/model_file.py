@@ -18,8 +18,9 @@ class ModelFile:
     """A model that was there and right when it was last verified.
 
     Attributes:
-        path: The ONNX file; `tokenizer.json` lies beside it.
-        sha256: Hex digest of its content.
+        path: The ONNX file; `tokenizer.json` lies beside it, and `<path>.data` if it keeps its
+            weights there.
+        sha256: Hex digest of its content, followed by that of `<path>.data` if there is one.
     """
 
     path: Path
@@ -68,11 +69,15 @@ class ModelFile:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigurationError(_unreadable(path, error)) from error
+    digest = hashlib.sha256()
+    weights = path.with_name(f"{path.name}.data")
+    for part in (path, weights) if weights.exists() else (path,):
+        try:
+            with part.open("rb") as file:
+                hashlib.file_digest(file, lambda: digest)
+        except OSError as error:
+            raise ConfigurationError(_unreadable(part, error)) from error
+    return digest.hexdigest()
 
 
 def _unreadable(path: Path, error: OSError) -> str:
