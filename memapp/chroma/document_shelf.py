@@ -27,6 +27,7 @@ LOOKS = 8
 """How often a read that meets commits is begun anew."""
 
 _CHUNK = ("metadatas", "documents")
+_FEW = 100
 
 Near = list[tuple[str, float]]
 """Ids of chunks with their cosine distances, nearest first."""
@@ -121,6 +122,18 @@ class Shelf:
         # Of many nearly equal vectors hnswlib's graph loses some: 1 of 600, when measured.
         all_ids = self.chunks.get(where=where, where_document=where_document).ids
         return _merged(near, self._distances(set(all_ids).difference(records.ids), vector))
+
+    def matching(self, pattern: str, vector: Vector, most: int) -> Near:
+        """Return the chunks of all attempts whose text matches, nearest first.
+
+        These are all if they are few, else the `most` nearest.
+        """
+        condition = {"$regex": pattern}
+        # Chroma goes through all texts for it, 18 ms for 20,000: where few match, only once.
+        found = self.chunks.get(where_document=condition, limit=_FEW + 1).ids
+        if len(found) > _FEW:
+            return self.nearest(vector, most, where_document=condition)
+        return _merged(self._distances(found, vector))
 
     def current(
         self, fetch: Callable[[], Near], limit: int, now: datetime, seen: "SeenHeads"

@@ -142,10 +142,10 @@ class ChromaDocuments:
         """Return up to `limit` chunks whose text contains one of `phrases`, ignoring case."""
         if not phrases:
             return []
-        pattern = {"$regex": one_of(phrases)}
+        pattern = one_of(phrases)
 
         def fetch(shelf: Shelf, most: int) -> Near:
-            return shelf.nearest(vector, most, where_document=pattern)
+            return shelf.matching(pattern, vector, most)
 
         return self._current(tenant, collection, limit, fetch)
 

@@ -401,6 +401,35 @@ def test_a_chunk_that_the_index_cannot_reach_is_found_where_all_are_asked_for(
     assert len(store.containing("acme", "kb", ["t"], QUERY, 9)) == 2
 
 
+def test_where_few_texts_match_they_are_looked_through_once(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["code-1", "code-2", *["other"] * 150]).commit()
+    clock.move(hours=1)
+    patterns: list[Any] = []
+    real_get, real_query = Collection.get, Collection.query
+
+    def get(collection: Collection, **conditions: Any) -> Records:
+        patterns.append(conditions.get("where_document"))
+        return real_get(collection, **conditions)
+
+    def query(collection: Collection, vector: Any, **conditions: Any) -> Records:
+        patterns.append(conditions.get("where_document"))
+        return real_query(collection, vector, **conditions)
+
+    monkeypatch.setattr(Collection, "get", get)
+    monkeypatch.setattr(Collection, "query", query)
+
+    found = store.containing("acme", "kb", ["code"], QUERY, 99)
+    assert [near.chunk.text for near in found] == ["code-1", "code-2"]
+    assert [near.cosine for near in found] == pytest.approx([1, 1], abs=1e-3)
+    assert len(list(filter(None, patterns))) == 1
+
+    assert len(store.containing("acme", "kb", ["code"], QUERY, 1)) == 1
+    assert len(store.containing("acme", "kb", ["other"], QUERY, 120)) == 120
+    assert len(store.containing("acme", "kb", ["other"], QUERY, 200)) == 150
+
+
 def test_leftovers_take_no_places_from_what_is_current(
     store: ChromaDocuments, clock: SettableClock
 ) -> None:
