@@ -73,7 +73,7 @@ class ChunkId:
     index: int
 
     def __str__(self) -> str:
-        return f"{self.key}/{self.attempt}/{self.index}"
+        return f"{attempt_id(self.key, self.attempt)}/{self.index}"
 
     @property
     def planned_revision(self) -> int:
@@ -85,6 +85,21 @@ def parse_chunk_id(raw: str) -> ChunkId:
     """Read the id of a chunk."""
     key, attempt, index = raw.split("/")
     return ChunkId(key, attempt, int(index))
+
+
+def document_part(raw: str) -> str:
+    """Return what begins the ids of all chunks of a document: the id of its head."""
+    return raw.partition("/")[0]
+
+
+def attempt_part(raw: str) -> str:
+    """Return what begins the ids of all chunks of an attempt, as `attempt_id` gives it."""
+    return raw.rpartition("/")[0]
+
+
+def attempt_id(key: str, attempt: str) -> str:
+    """Return a name for an attempt to write a document, among those of all documents."""
+    return f"{key}/{attempt}"
 
 
 def chunk_ids(key: str, attempt: str, count: int) -> list[str]:

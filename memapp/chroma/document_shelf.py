@@ -8,7 +8,14 @@ from typing import Any
 
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.document_cache import DocumentCache
-from memapp.chroma.document_layout import ChunkId, head_vector, parse_chunk_id
+from memapp.chroma.document_layout import (
+    ChunkId,
+    attempt_id,
+    attempt_part,
+    document_part,
+    head_vector,
+    parse_chunk_id,
+)
 from memapp.chroma.document_records import (
     Head,
     StoredChunk,
@@ -17,7 +24,7 @@ from memapp.chroma.document_records import (
     encode_head,
 )
 from memapp.errors import StoreBroken
-from memapp.records import Chunk, Vector
+from memapp.records import Chunk, NearChunk, Vector
 
 RECENT = timedelta(minutes=2)
 """How long a commit may still have effects elsewhere: a query under way, a write whose answer was
@@ -31,15 +38,6 @@ _FEW = 100
 
 Near = list[tuple[str, float]]
 """Ids of chunks with their cosine distances, nearest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundChunk:
-    """A chunk of a current revision, its head, and its cosine distance."""
-
-    head: Head
-    chunk: Chunk
-    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ class Shelf:
 
     def current(
         self, fetch: Callable[[], Near], limit: int, now: datetime, seen: "SeenHeads"
-    ) -> tuple[int, list[FoundChunk]]:
+    ) -> tuple[int, list[NearChunk]]:
         """Fetch chunks, and tell which of them belong to current revisions.
 
         A document may get a new revision between the fetch and the look at its head: then its old
@@ -160,18 +158,13 @@ class Shelf:
         for _ in range(LOOKS):
             begun_at = time.monotonic()
             near = fetch()
-            ids = [parse_chunk_id(raw) for raw, _ in near]
-            heads = self.heads_of(one.key for one in ids)
-            doubtful = [
-                heads[one.key]
-                for one in ids
-                if one.key in heads and _may_be_incomplete(one, heads[one.key], now)
-            ]
-            new = [head for head in doubtful if not seen.before(head, begun_at)]
+            heads = self.heads_of(document_part(raw) for raw, _ in near)
+            new = [head for head in _doubtful(near, heads, now) if not seen.before(head, begun_at)]
+            current = {attempt_id(key, head.attempt): head for key, head in heads.items()}
             counting = [
-                (raw, heads[one.key], distance)
-                for one, (raw, distance) in zip(ids, near, strict=True)
-                if one.key in heads and heads[one.key].attempt == one.attempt
+                (raw, current[attempt_part(raw)], distance)
+                for raw, distance in near
+                if attempt_part(raw) in current
             ][:limit]
             chunks = self._read([raw for raw, _, _ in counting])
             gone = {raw for raw, _, _ in counting if raw not in chunks}
@@ -180,7 +173,7 @@ class Shelf:
                 break
             lost = gone
         return len(near), [
-            FoundChunk(head, chunks[raw], distance)
+            NearChunk(head.document, chunks[raw], 1.0 - distance)
             for raw, head, distance in counting
             if raw in chunks
         ]
@@ -243,10 +236,15 @@ class SeenHeads:
         return self._first_seen.setdefault(head.attempt, time.monotonic()) < moment
 
 
-def _may_be_incomplete(chunk: ChunkId, head: Head, now: datetime) -> bool:
-    """Tell whether the head may have been written after the chunk was fetched."""
-    if now - head.committed_at > RECENT:
-        return False
+def _doubtful(near: Near, heads: Mapping[str, Head], now: datetime) -> list[Head]:
+    """Return the heads that may have been written after these chunks were fetched."""
+    recent = {key: head for key, head in heads.items() if now - head.committed_at <= RECENT}
+    ids = [parse_chunk_id(raw) for raw, _ in near if document_part(raw) in recent]
+    return [recent[one.key] for one in ids if _may_be_incomplete(one, recent[one.key])]
+
+
+def _may_be_incomplete(chunk: ChunkId, head: Head) -> bool:
+    """Tell whether a chunk may have been fetched before all of its head's revision was there."""
     if chunk.attempt == head.attempt:
         # Some of its other chunks may not have been there yet.
         return not head.is_atomic

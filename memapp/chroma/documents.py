@@ -226,9 +226,7 @@ class ChromaDocuments:
                 fetched, found = shelf.current(look, limit, self._clock(), self._seen)
                 # Chunks that are not current took places in the answer.
                 if len(found) >= limit or fetched < most:
-                    return [
-                        NearChunk(one.head.document, one.chunk, 1.0 - one.distance) for one in found
-                    ]
+                    return found
                 most *= 2
 
         return self._read(tenant, collection, read, [])

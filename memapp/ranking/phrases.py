@@ -4,8 +4,7 @@ A vector hardly tells such strings apart, so texts that contain them are looked 
 """
 
 import re
-from collections.abc import Collection, Sequence
-from itertools import islice
+from collections.abc import Collection, Iterable, Sequence
 
 _QUOTED = re.compile(
     r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|「([^」\n]{1,200})」"
@@ -38,17 +37,18 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
     return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
 
 
-def scarce_phrases(phrases: Sequence[str], texts: Sequence[str], *, below: int) -> list[str]:
+def scarce_phrases(phrases: Sequence[str], texts: Iterable[str], *, below: int) -> list[str]:
     """Return the phrases that fewer than `below` of the texts contain as whole words."""
-    lower_texts = [text.lower() for text in texts] if phrases else []
-    return [
-        phrase for phrase in phrases if not _is_in_many(phrase.lower(), lower_texts, many=below)
-    ]
-
-
-def _is_in_many(phrase: str, texts: Sequence[str], *, many: int) -> bool:
-    found = (1 for text in texts if phrase in text and stands_in(phrase, text))
-    return sum(islice(found, many)) >= many
+    missing = dict.fromkeys(phrases, below)
+    for text in texts:
+        if not missing:
+            break
+        lower = text.lower()
+        for phrase in [one for one in missing if stands_in(one.lower(), lower)]:
+            missing[phrase] -= 1
+            if not missing[phrase]:
+                del missing[phrase]
+    return list(missing)
 
 
 def stands_in(phrase: str, text: str) -> bool:

@@ -30,7 +30,7 @@ def memory_embedding_text(text: str) -> str:
 
 def passage_text(title: str, heading: str, text: str) -> str:
     """Word a passage for keyword scoring: its title and heading path above its text."""
-    return "\n".join(part for part in (title, heading, text) if part)
+    return "\n".join(filter(None, (title, heading, text)))
 
 
 def passage_embedding_text(title: str, heading: str, text: str) -> str:

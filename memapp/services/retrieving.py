@@ -88,10 +88,12 @@ def gathered(
     nearest = accepted[:wanted]
     if is_semantic or (len(near) < limit and len(accepted) <= wanted):
         return nearest
-    there = {(found.document.id, found.chunk.index) for found in nearest}
-    texts = [found.chunk.text for found in nearest]
+    texts = (found.chunk.text for found in nearest)
     phrases = scarce_phrases(exact_phrases(retrieval.query), texts, below=ENOUGH)
+    if not phrases:
+        return nearest
     exact = store.containing(tenant, collection, phrases, vector, wanted)
+    there = {(found.document.id, found.chunk.index) for found in nearest}
     return nearest + [
         found
         for found in exact
