@@ -15,7 +15,7 @@ from memapp.records import Chunk
 Name = TypeVar("Name", bound=Hashable)
 Value = TypeVar("Value")
 
-_CHUNK_BYTES = 12 * 2**20
+_CHUNK_BYTES = 16 * 2**20
 _HEAD_BYTES = 2**20
 # What CPython takes beside the characters: objects, their ids, a place among what is kept.
 _BYTES_PER_CHUNK = 600

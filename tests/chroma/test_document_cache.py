@@ -46,7 +46,7 @@ def test_no_amount_of_chunks_takes_more_than_some_megabytes() -> None:
 
     held = len(cache.chunks.find(map(str, range(500)))) * characters * 20 * 2
 
-    assert 4_000_000 < held < 16_000_000
+    assert 4_000_000 < held < 16 * 2**20
 
 
 def test_a_large_tail_and_large_metadata_count() -> None:
