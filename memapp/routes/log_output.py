@@ -1,7 +1,9 @@
 """Where memapp's log goes: to stderr with the request's id, unless somebody has set up logging."""
 
 import logging
+import os
 import time
+from typing import TextIO
 
 from flask.logging import has_level_handler
 
@@ -15,10 +17,33 @@ def start(level: str) -> None:
     logger = logging.getLogger("memapp")
     logger.setLevel(level)
     if not has_level_handler(logger):
-        handler = logging.StreamHandler()
+        handler = _LineHandler()
         handler.setFormatter(_Formatter(_FORMAT))
         handler.addFilter(RequestIdFilter())
         logger.addHandler(handler)
+
+
+class _LineHandler(logging.StreamHandler[TextIO]):
+    """Writes each line by one system call, which needs no lock.
+
+    The lock that handlers share took a tenth of a search's time in the interpreter: a thread that
+    writes lets the others go on, and they then wait for the lock.
+    """
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Write a record, unless a filter drops it."""
+        try:
+            file = self.stream.fileno()
+        except (AttributeError, OSError, ValueError):
+            return bool(super().handle(record))  # Not a file of the system, or closed.
+        if not self.filter(record):
+            return False
+        line = f"{self.format(record)}{self.terminator}".encode(errors="backslashreplace")
+        try:
+            os.write(file, line)
+        except OSError:
+            self.handleError(record)
+        return True
 
 
 class _Formatter(logging.Formatter):
