@@ -136,7 +136,7 @@ class _Rooms:
 
     def _make_memory_store(self) -> "ChromaMemories":
         from memapp.chroma.memories import ChromaMemories  # noqa: PLC0415 - imports chromadb
-        from memapp.chroma.user_cache import Budget  # noqa: PLC0415
+        from memapp.chroma.cache_budget import Budget  # noqa: PLC0415
 
         return ChromaMemories(
             self.chroma.get().memories,

@@ -11,13 +11,14 @@ from functools import partial
 from threading import Lock
 
 from memapp.chroma import memory_layout as layout
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.connection import Connection
 from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_claims import Claims
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
-from memapp.chroma.user_cache import Budget, ShardCache
+from memapp.chroma.user_cache import ShardCache
 from memapp.chroma.write_marks import WriteMarks
 from memapp.ports import Clock, MemoryView
 from memapp.records import (

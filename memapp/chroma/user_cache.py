@@ -6,15 +6,16 @@ large, or are asked for too seldom, are read from Chroma as ever.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from threading import Lock
+from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from memapp.chroma import memory_layout as layout
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.memory_records import decode
@@ -22,9 +23,6 @@ from memapp.chroma.roster import latest_entry
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.records import Memory, Vectors
-
-LARGEST_SHARE = 4
-"""One user may take a fourth of the cache."""
 
 MOST_MEMORIES = 10_000
 """Reading more from Chroma, vectors included, takes seconds."""
@@ -43,8 +41,6 @@ _MEMORY_OVERHEAD = 2_500
 
 _CHECKED_TOGETHER = 64
 _READ_TOGETHER = 250
-_REFUSED_FOR = 1_000
-_STRANGERS_COUNTED = 4_096
 _WHOLE = ("metadatas", "documents", "embeddings")
 
 Fields = Mapping[str, Any]
@@ -146,10 +142,6 @@ class _Signs:
         return self.there <= found and self.missing.isdisjoint(found)
 
 
-class _TooLargeError(Exception):
-    """A user is not worth keeping."""
-
-
 class _OutdatedError(Exception):
     """What is known of a user cannot be brought up to date by its changes."""
 
@@ -157,7 +149,7 @@ class _OutdatedError(Exception):
 class ShardCache:
     """The users of one shard that this process keeps; safe for many threads."""
 
-    def __init__(self, budget: "Budget", marks: WriteMarks | None) -> None:
+    def __init__(self, budget: Budget, marks: WriteMarks | None) -> None:
         """Keep users within a budget that all shards share.
 
         Args:
@@ -201,18 +193,19 @@ class ShardCache:
             return None
         settled, now = self._settled((shard.name, user_id)), time.monotonic()
         try:
-            user = _read_user(shard, user_id, self._budget.largest)
-        except _TooLargeError:
-            self._budget.refuse((shard.name, user_id))
-            return None
+            user = _read_user(shard, user_id, self._budget)
         finally:
             self._budget.has_loaded((shard.name, user_id))
         if user is None:
             return None
         user.settled, user.checked_at = settled, now
         self._users[user_id] = user
-        self._budget.keep(self, (shard.name, user_id), user.snapshot.size)
+        self._account_for(shard, user)
         return user.snapshot
+
+    def _account_for(self, shard: Collection, user: _User) -> None:
+        drop = partial(self.drop, user.user_id)
+        self._budget.keep((shard.name, user.user_id), user.snapshot.size, drop)
 
     def _settled(self, key: tuple[str, str]) -> int | None:
         return None if self._marks is None else self._marks.settled(key)
@@ -289,84 +282,13 @@ class ShardCache:
         for user in users.values():
             mine = [one for one, whose in changed.items() if whose is user]
             _replace(user, mine, records)
-            key = (shard.name, user.user_id)
             if user.user_id in self._users:
-                self._budget.keep(self, key, user.snapshot.size)
+                self._account_for(shard, user)
 
 
-class Budget:
-    """How much this process keeps, and of whom; shared by the shards' caches."""
-
-    def __init__(self, capacity: int, *, loads_at: int = 3) -> None:
-        """Keep at most `capacity` bytes.
-
-        Args:
-            capacity: Bytes; 0 keeps nobody.
-            loads_at: At which search a user is read whole; the ones before go to Chroma.
-        """
-        self.largest = capacity // LARGEST_SHARE
-        self._capacity = capacity
-        self._loads_at = loads_at
-        self._lock = Lock()
-        self._kept: OrderedDict[tuple[str, str], tuple[ShardCache, int]] = OrderedDict()
-        self._used = 0
-        self._asked: OrderedDict[tuple[str, str], int] = OrderedDict()
-        self._loading: set[tuple[str, str]] = set()
-
-    def is_wanted(self, key: tuple[str, str]) -> bool:
-        """Count a search for a user who is not kept; tell whether it is time to keep them."""
-        if self._capacity == 0:
-            return False
-        with self._lock:
-            self._asked[key] = self._asked.get(key, 0) + 1
-            self._asked.move_to_end(key)
-            if len(self._asked) > _STRANGERS_COUNTED:
-                self._asked.popitem(last=False)
-            return self._asked[key] >= self._loads_at
-
-    def may_load(self, key: tuple[str, str]) -> bool:
-        """Tell whether nobody else is reading this user; then call `has_loaded` afterwards."""
-        with self._lock:
-            if key in self._loading:
-                return False
-            self._loading.add(key)
-            return True
-
-    def has_loaded(self, key: tuple[str, str]) -> None:
-        """End what `may_load` began; whoever was not worth keeping is counted anew."""
-        with self._lock:
-            self._loading.discard(key)
-            if self._asked.get(key, 0) > 0:
-                del self._asked[key]
-
-    def refuse(self, key: tuple[str, str]) -> None:
-        """Note that a user is too large; it is long before they are read again."""
-        with self._lock:
-            self._asked[key] = -_REFUSED_FOR
-
-    def touch(self, key: tuple[str, str]) -> None:
-        """Note that a user was asked for."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-
-    def keep(self, cache: ShardCache, key: tuple[str, str], size: int) -> None:
-        """Account for a user, and drop those asked for longest ago if it gets too much."""
-        dropped: list[tuple[ShardCache, str]] = []
-        with self._lock:
-            _, before = self._kept.pop(key, (cache, 0))
-            self._kept[key] = (cache, size)
-            self._used += size - before
-            while self._used > self._capacity:
-                (_, user_id), (whose, bytes_freed) = self._kept.popitem(last=False)
-                self._used -= bytes_freed
-                dropped.append((whose, user_id))
-        for whose, user_id in dropped:
-            whose.drop(user_id)
-
-
-def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
-    """Read a user whole: first what is announced, then what is there."""
+def _read_user(shard: Collection, user_id: str, budget: Budget) -> _User | None:
+    """Read a user whole: first what is announced, then what is there; None if not to be kept."""
+    key = (shard.name, user_id)
     record = layout.user_record_id(user_id)
     roster = latest_entry(shard)
     start = shard.get(ids=[*slot_ids(), record], include=("metadatas",))
@@ -376,14 +298,14 @@ def _read_user(shard: Collection, user_id: str, largest: int) -> _User | None:
     slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
     changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
     ids = shard.get(where={"scope": user_id}).ids
-    if len(ids) > MOST_MEMORIES or len(ids) * _MEMORY_OVERHEAD > largest:
-        raise _TooLargeError
+    if budget.refuses(key, len(ids) * _MEMORY_OVERHEAD if len(ids) <= MOST_MEMORIES else inf):
+        return None
     # What comes later is in a change that is followed. In parts, because Chroma's client takes
     # 20 kB for a vector until it is an array.
     parts = (ids[start : start + _READ_TOGETHER] for start in range(0, len(ids), _READ_TOGETHER))
     snapshot = _joined([_snapshot(shard.get(ids=part, include=_WHOLE)) for part in parts])
-    if snapshot.size > largest:
-        raise _TooLargeError
+    if budget.refuses(key, snapshot.size):
+        return None
     seen = dict.fromkeys(slots.values(), (0, ""))
     awaited: dict[str, set[str]] = {}
     for change in changes:

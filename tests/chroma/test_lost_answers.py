@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from memapp.backends import http
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.connection import Connection
 from memapp.chroma.documents import ChromaDocuments
 from memapp.chroma.memories import ChromaMemories
-from memapp.chroma.user_cache import Budget
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreUnavailable
 from memapp.ports import Revision

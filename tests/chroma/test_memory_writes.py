@@ -10,10 +10,10 @@ import pytest
 
 from memapp.backends import http
 from memapp.chroma import change_log, memory_revision, memory_sweep
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
-from memapp.chroma.user_cache import Budget
 from memapp.chroma_config import ChromaConfig
 from memapp.embedders.hashing import HashEmbedder
 from memapp.errors import StoreTimeout

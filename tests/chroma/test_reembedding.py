@@ -13,10 +13,10 @@ import pytest
 
 from memapp.backends import persistent
 from memapp.chroma import reembedding
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.reembedding import reembed
-from memapp.chroma.user_cache import Budget
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import EmbedderMismatch
 from memapp.records import EmbedderIdentity, MemoryDraft, MemoryScope, Vector, Vectors

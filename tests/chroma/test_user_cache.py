@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma import change_log, memory_layout, roster, user_cache, write_marks
+from memapp.chroma import cache_budget, change_log, memory_layout, roster, user_cache, write_marks
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_views import KeptView
-from memapp.chroma.user_cache import Budget
 from memapp.chroma.write_marks import WriteMarks
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreBroken, StoreTimeout
@@ -386,8 +386,9 @@ def test_a_sweep_removes_only_the_changes_of_writers_that_are_gone(processes: Pr
 
 
 def test_the_cache_keeps_to_its_budget_and_drops_who_was_not_asked_for(
-    processes: Processes,
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cache_budget, "ACTIVE_SECONDS", 0)
     size = user_cache._MEMORY_OVERHEAD
     store = processes.start(capacity=20 * size)
     for user in ("a", "b", "c", "d", "e", "f", "g"):
@@ -403,6 +404,26 @@ def test_the_cache_keeps_to_its_budget_and_drops_who_was_not_asked_for(
     assert "a" in cached
     assert "b" not in cached
     assert store._cache._used <= 20 * size
+
+
+def test_who_is_active_is_not_dropped_for_others(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = processes.start(capacity=20 * user_cache._MEMORY_OVERHEAD)
+    users = ("a", "b", "c", "d", "e")
+    for user in users:
+        for n in range(4):
+            add(store, f"fact {n}", user=user)
+    kept = [user for user in users if is_kept(store, user)]
+    assert 2 <= len(kept) < len(users)
+    for _ in range(3):
+        assert [user for user in users if is_kept(store, user)] == kept
+
+    monkeypatch.setattr(cache_budget, "ACTIVE_SECONDS", 0)
+    left_out = next(user for user in users if user not in kept)
+    for _ in range(cache_budget._NO_ROOM_FOR + 2):
+        texts(store, left_out)
+    assert is_kept(store, left_out)
 
 
 def test_a_user_too_large_for_the_budget_is_read_from_chroma(processes: Processes) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from memapp import filters
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.memories import ChromaMemories
-from memapp.chroma.user_cache import Budget
 from memapp.ports import MemoryStore
 from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
 from tests.fakes.memory_store import FakeMemories
