@@ -135,8 +135,8 @@ class _Rooms:
         return chroma
 
     def _make_memory_store(self) -> "ChromaMemories":
-        from memapp.chroma.memories import ChromaMemories  # noqa: PLC0415 - imports chromadb
         from memapp.chroma.cache_budget import Budget  # noqa: PLC0415
+        from memapp.chroma.memories import ChromaMemories  # noqa: PLC0415 - imports chromadb
 
         return ChromaMemories(
             self.chroma.get().memories,

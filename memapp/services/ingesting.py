@@ -4,12 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Literal
 
 from memapp.errors import FieldError, InvalidInput, StoreUnavailable
-from memapp.ports import Clock, DocumentStore, Embedder, Reader
+from memapp.ports import Clock, DocumentStore, Embedder, Reader, Revision
 from memapp.ranking import passage_embedding_text
 from memapp.records import Chunk, Document, Metadata, ReadDocument
 from memapp.services.chunking import chunks_of
@@ -128,11 +130,7 @@ class Ingestion:
         is_done = False
         try:
             yield IngestProgress(0, len(chunks))
-            for start in range(0, len(chunks), BATCH):
-                batch = chunks[start : start + BATCH]
-                texts = [passage_embedding_text(document.title, c.heading, c.text) for c in batch]
-                revision.add(batch, self._embedder.embed_documents(texts))
-                yield IngestProgress(start + len(batch), len(chunks))
+            yield from self._add(revision, document, chunks)
             stored = revision.commit()
             is_done = True
         finally:
@@ -141,6 +139,27 @@ class Ingestion:
                 with suppress(StoreUnavailable):
                     revision.discard()
         return stored
+
+    def _add(
+        self, revision: Revision, document: Document, chunks: Sequence[Chunk]
+    ) -> Iterator[IngestProgress]:
+        """Embed and store chunks, batch by batch: the next is embedded while one is written."""
+        done = 0
+        write: Future[None] | None = None
+        with ThreadPoolExecutor(1, thread_name_prefix="memapp-ingest") as writer:
+            for start in range(0, len(chunks), BATCH):
+                batch = chunks[start : start + BATCH]
+                texts = [passage_embedding_text(document.title, c.heading, c.text) for c in batch]
+                vectors = self._embedder.embed_documents(texts)
+                if write is not None:
+                    write.result()
+                    yield IngestProgress(done, len(chunks))
+                done = start + len(batch)
+                # In this request's context, for the log.
+                write = writer.submit(copy_context().run, revision.add, batch, vectors)
+            if write is not None:
+                write.result()
+        yield IngestProgress(done, len(chunks))
 
     def _reader_for(self, ingest: Ingest) -> Reader:
         try:

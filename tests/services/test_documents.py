@@ -1,4 +1,5 @@
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from memapp.filters import Comparison
 from memapp.ports import DocumentStore
 from memapp.readers import html, markdown
 from memapp.readers import text as plain_text
-from memapp.records import NearChunk, Vectors
+from memapp.records import Chunk, Document, NearChunk, Vectors
 from memapp.services.documents import (
     Documents,
     Ingest,
@@ -21,7 +22,7 @@ from memapp.services.documents import (
 )
 from memapp.services.ingesting import BATCH
 from memapp.services.retrieving import ENOUGH
-from tests.fakes.document_store import FakeDocuments
+from tests.fakes.document_store import FakeDocuments, FakeRevision
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -194,6 +195,34 @@ def test_progress_is_told_batch_by_batch(documents: Documents, embedder: Countin
         IngestProgress(min(n, total), total) for n in range(0, total + BATCH, BATCH)
     ]
     assert embedder.largest_batch == BATCH
+
+
+def test_the_next_batch_is_embedded_while_one_is_written(clock: SettableClock) -> None:
+    embedded_second = threading.Event()
+    came_in_time: list[bool] = []
+
+    class Embedder(CountingEmbedder):
+        def embed_documents(self, texts: Sequence[str]) -> Vectors:
+            vectors = super().embed_documents(texts)
+            if self.embedded > BATCH:
+                embedded_second.set()
+            return vectors
+
+    class Store(FakeDocuments):
+        def begin(self, tenant: str, document: Document, text: str) -> FakeRevision:
+            revision = super().begin(tenant, document, text)
+            add = revision.add
+
+            def patient_add(chunks: Sequence[Chunk], vectors: Vectors) -> None:
+                came_in_time.append(embedded_second.wait(5))
+                add(chunks, vectors)
+
+            revision.add = patient_add  # type: ignore[method-assign]
+            return revision
+
+    service(Store(), Embedder(), clock).ingest("acme", ingest(numbered(400)))
+
+    assert came_in_time[0]
 
 
 def test_an_ingest_that_fails_half_way_leaves_the_old_revision(
