@@ -64,6 +64,18 @@ class Snapshot:
     tokens: Mapping[str, str]
     speakers: frozenset[str]
 
+    def only(self, tokens: Mapping[str, str | None]) -> "Snapshot":
+        """Return a snapshot of those memories that have the tokens given by their ids."""
+        ids = [one for one, token in self.tokens.items() if tokens.get(one) == token]
+        rows = [self.rows[one] for one in ids]
+        return Snapshot(
+            memories=[self.memories[row] for row in rows],
+            vectors=self.vectors[rows] if rows else self.vectors[:0],
+            rows={one: row for row, one in enumerate(ids)},
+            tokens={one: self.tokens[one] for one in ids},
+            speakers=self.speakers,
+        )
+
     @property
     def size(self) -> int:
         """Bytes it takes, roughly."""
@@ -78,6 +90,7 @@ class _User:
     Attributes:
         roster: Number of the last entry of the shard's roster before `slots` were read.
         has_changed: Whether something was new when it was last checked.
+        is_outdated: Whether it cannot be brought up to date by its changes.
         settled: How many writes had ended, by `write_marks`, before it was last checked; None if
             one was under way.
         checked_at: When that was, by the monotonic clock.
@@ -91,6 +104,7 @@ class _User:
     snapshot: Snapshot
     roster: int
     has_changed: bool = False
+    is_outdated: bool = False
     loaded_at: float = field(default_factory=time.monotonic)
     settled: int | None = None
     checked_at: float = 0.0
@@ -188,12 +202,13 @@ class ShardCache:
         self._users.pop(user_id, None)
 
     def _load(self, shard: Collection, user_id: str) -> Snapshot | None:
-        self.drop(user_id)
+        before = self._users.pop(user_id, None)
         if not self._budget.may_load((shard.name, user_id)):
             return None
         settled, now = self._settled((shard.name, user_id)), time.monotonic()
         try:
-            user = _read_user(shard, user_id, self._budget)
+            known = None if before is None else before.snapshot
+            user = _read_user(shard, user_id, self._budget, known)
         finally:
             self._budget.has_loaded((shard.name, user_id))
         if user is None:
@@ -232,7 +247,7 @@ class ShardCache:
                 self._users.pop(one.user_id, None)
             raise
         return [
-            None if (user := self._users.get(user_id)) is None else user.snapshot
+            None if (user := users[user_id]) is None or user.is_outdated else user.snapshot
             for _, user_id in wanted
         ]
 
@@ -266,7 +281,7 @@ class ShardCache:
                 try:
                     memories, is_behind = _follow_changes(user, found)
                 except _OutdatedError:
-                    self._users.pop(user.user_id, None)
+                    user.is_outdated = True
                     continue
                 changed |= dict.fromkeys(memories, user)
                 if is_behind:
@@ -286,8 +301,13 @@ class ShardCache:
                 self._account_for(shard, user)
 
 
-def _read_user(shard: Collection, user_id: str, budget: Budget) -> _User | None:
-    """Read a user whole: first what is announced, then what is there; None if not to be kept."""
+def _read_user(
+    shard: Collection, user_id: str, budget: Budget, known: Snapshot | None
+) -> _User | None:
+    """Read a user: first what is announced, then what is there; None if not to be kept.
+
+    Of what was `known`, only what has changed is read again: whatever still has its token.
+    """
     key = (shard.name, user_id)
     record = layout.user_record_id(user_id)
     roster = latest_entry(shard)
@@ -297,13 +317,15 @@ def _read_user(shard: Collection, user_id: str, budget: Budget) -> _User | None:
         return None  # Nothing is kept for the user, or nothing that could be followed.
     slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
     changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
-    ids = shard.get(where={"scope": user_id}).ids
-    if budget.refuses(key, len(ids) * _MEMORY_OVERHEAD if len(ids) <= MOST_MEMORIES else inf):
+    # What comes later is in a change that is followed.
+    tokens = _tokens(shard, user_id) if known else dict.fromkeys(_ids(shard, user_id))
+    if budget.refuses(key, len(tokens) * _MEMORY_OVERHEAD if len(tokens) <= MOST_MEMORIES else inf):
         return None
-    # What comes later is in a change that is followed. In parts, because Chroma's client takes
-    # 20 kB for a vector until it is an array.
-    parts = (ids[start : start + _READ_TOGETHER] for start in range(0, len(ids), _READ_TOGETHER))
-    snapshot = _joined([_snapshot(shard.get(ids=part, include=_WHOLE)) for part in parts])
+    kept = [] if known is None else [known.only(tokens)]
+    missing = [one for one in tokens if not kept or one not in kept[0].tokens]
+    # In parts, because Chroma's client takes 20 kB for a vector until it is an array.
+    parts = (missing[i : i + _READ_TOGETHER] for i in range(0, len(missing), _READ_TOGETHER))
+    snapshot = _joined([*kept, *(_snapshot(shard.get(ids=part, include=_WHOLE)) for part in parts)])
     if budget.refuses(key, snapshot.size):
         return None
     seen = dict.fromkeys(slots.values(), (0, ""))
@@ -316,6 +338,17 @@ def _read_user(shard: Collection, user_id: str, budget: Budget) -> _User | None:
     user = _User(user_id, str(found[record]["token"]), slots, seen, awaited, snapshot, roster)
     _settle(user, {one: snapshot.tokens.get(one) for one in awaited})
     return user
+
+
+def _ids(shard: Collection, user_id: str) -> list[str]:
+    return shard.get(where={"scope": user_id}).ids
+
+
+def _tokens(shard: Collection, user_id: str) -> dict[str, str | None]:
+    found = shard.get(where={"scope": user_id}, include=("metadatas",))
+    return {
+        one: str(fields["token"]) for one, fields in zip(found.ids, found.metadatas, strict=True)
+    }
 
 
 def _follow_changes(user: _User, found: Mapping[str, Fields]) -> tuple[set[str], bool]:

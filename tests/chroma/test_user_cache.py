@@ -304,6 +304,39 @@ def test_a_reader_far_behind_reads_anew(processes: Processes) -> None:
     assert len(texts(there)) == change_log.KEPT + change_log.TRIMMED + 10
 
 
+def test_a_reader_far_behind_reads_only_what_has_changed(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = processes.start(), processes.start()
+    memories = [add(here, f"fact {n}") for n in range(5)]
+    expected = {memory.text for memory in memories}
+    assert texts(there) == expected
+
+    changed = replace(memories[0], text="another fact", version=2)
+    assert here.revise("acme", memories[0], changed, vector(7))
+    here.delete("acme", memories[1].id)
+    added = {f"new fact {n}" for n in range(change_log.KEPT + change_log.TRIMMED + 5)}
+    for text in added:
+        add(here, text)
+    expected = expected - {memories[0].text, memories[1].text} | {"another fact"} | added
+
+    whole: list[str] = []
+    get = Collection.get
+
+    def noted(collection: Collection, **asked: Any) -> Records:
+        found = get(collection, **asked)
+        if "embeddings" in asked.get("include", ()):
+            whole.extend(found.ids)
+        return found
+
+    monkeypatch.setattr(Collection, "get", noted)
+    assert texts(there) == expected
+    assert len(whole) == len(added) + 1
+    view = there.view("acme", ANN)
+    (nearest,) = view.nearest(vector(7), 1, None)
+    assert (nearest.memory.text, round(nearest.cosine, 5)) == ("another fact", 1.0)
+
+
 def test_a_reader_that_saw_no_change_of_a_writer_learns_that_its_log_was_trimmed(
     processes: Processes,
 ) -> None:
