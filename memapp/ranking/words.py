@@ -21,6 +21,8 @@ _UNSPACED = re.compile(
     "\uf900-\ufaff\U00020000-\U0003134f]+"
 )
 _COMBINING_MARKS = re.compile("[\u0300-\u036f]")
+# Of ASCII, all that `_WORD` never takes.
+_ASCII_GAPS = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in "_'")}
 
 # Snowball's English stop words (https://snowballstem.org/algorithms/english/stop.txt), and a few
 # auxiliaries that questions are made of.
@@ -43,7 +45,16 @@ STOP_WORDS = frozenset(
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, in order, folded to what readers take for equal."""
-    return _WORD.findall(text if text.isascii() else _fold(text))
+    folded = text if text.isascii() else _fold(text)
+    if not folded.isascii():
+        return _WORD.findall(folded)
+    # What the expression finds, in a third of the time: most texts are read once, but then many.
+    pieces = folded.translate(_ASCII_GAPS).split()
+    if "'" not in folded:
+        return pieces
+    return [
+        word for piece in pieces for word in (_WORD.findall(piece) if "'" in piece else (piece,))
+    ]
 
 
 def terms_of_word(word: str) -> tuple[str, ...]:

@@ -1,3 +1,8 @@
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from memapp.ranking.words import terms_of_word, words_of
 
 
@@ -26,3 +31,10 @@ def test_scripts_without_spaces_give_pairs_of_characters() -> None:
 
 def test_text_without_words_has_no_terms() -> None:
     assert _terms(" ... --- 🙂 ") == []
+
+
+@given(st.text(st.sampled_from("ab'_7 .-\t\x1c\x00é\u2019")))
+def test_words_are_letters_digits_and_underscores_with_apostrophes_inside_only(text: str) -> None:
+    plain = text.replace("é", "e").replace("\u2019", "'")
+
+    assert words_of(text) == re.findall(r"\w+(?:'\w+)*", plain)
