@@ -114,7 +114,7 @@ def _hybrid(
         "exact": _EXACT_WEIGHT * _containing(phrases, candidates),
         "neighbours": neighbours(relevance, candidates),
         "speaker": said,
-        "time": _TIME_WEIGHT * _within(mentioned_times(query, now), candidates),
+        "time": _TIME_WEIGHT * _timely(query, now, candidates),
     }
     kept = 1 - _ASKING_DISCOUNT * _asking(candidates)
     return {name: values * kept for name, values in parts.items()}
@@ -161,6 +161,13 @@ def _said_by(speakers: Collection[str], candidates: Sequence[Candidate]) -> Scor
     return np.array(
         [c.speaker is not None and c.speaker.lower() == name for c in candidates], dtype=np.float64
     )
+
+
+def _timely(query: str, now: datetime | None, candidates: Sequence[Candidate]) -> Scores:
+    """Return how near each is to the times that the query mentions."""
+    if all(candidate.occurred_at is None for candidate in candidates):
+        return np.zeros(len(candidates))
+    return _within(mentioned_times(query, now), candidates)
 
 
 def _within(spans: Sequence[Span], candidates: Sequence[Candidate]) -> Scores:
