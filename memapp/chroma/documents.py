@@ -16,6 +16,7 @@ from memapp.chroma.document_revision import ChromaRevision
 from memapp.chroma.document_shelf import Near, SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
 from memapp.chroma.faults import CollectionGone
+from memapp.chroma.head_counts import HeadCounts
 from memapp.chroma.identity import check_identity, identity_metadata
 from memapp.chroma.memory_views import one_of
 from memapp.chroma.where import narrow
@@ -62,6 +63,7 @@ class ChromaDocuments:
         self._grace = grace
         self._seen = SeenHeads()
         self._cache = DocumentCache()
+        self._counts = HeadCounts()
 
     def get(self, tenant: str, collection: str, document_id: str) -> Document | None:
         """Return the document's current revision, or None."""
@@ -191,7 +193,8 @@ class ChromaDocuments:
         return removed
 
     def _shelf(self, collection: str, chunks: Collection, heads: Collection) -> Shelf:
-        return Shelf(collection, chunks, heads, self._connection.batch_size, self._cache)
+        size = self._connection.batch_size
+        return Shelf(collection, chunks, heads, size, self._cache, self._counts)
 
     def _find(self, tenant: str, collection: str) -> Shelf | None:
         heads = self._connection.find(str(CollectionName("head", tenant, collection)))

@@ -19,9 +19,11 @@ from memapp.backends import http, persistent
 from memapp.chroma import document_shelf
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
+from memapp.chroma.document_layout import document_key
 from memapp.chroma.document_records import embedded_text
 from memapp.chroma.document_shelf import Shelf
 from memapp.chroma.documents import GRACE, ChromaDocuments
+from memapp.chroma.head_counts import HeadCounts
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import Conflict, EmbedderMismatch
 from memapp.ranking import passage_embedding_text
@@ -305,6 +307,69 @@ def test_a_head_is_decoded_once(store: ChromaDocuments, monkeypatch: pytest.Monk
     monkeypatch.setattr(document_shelf, "decode_head", decode_head)
 
     assert seen(store) == ["one"]
+
+
+def write_many(store: ChromaDocuments, word: str, numbers: Iterable[int]) -> None:
+    """Write documents of one chunk each."""
+    for number in numbers:
+        text = f"{word}{number}"
+        revision = store.begin("acme", document(f"doc{number}"), text)
+        revision.add([Chunk(0, 0, len(text), text)], vectors(1))
+        revision.commit()
+
+
+def parts_read_of_heads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Return a list that will hold, for each read of heads, what was read beside their ids."""
+    parts: list[tuple[str, ...]] = []
+    real = Collection.get
+
+    def get(collection: Collection, **conditions: Any) -> Records:
+        if collection.name == "head.acme.kb" and conditions.get("ids") != []:
+            parts.append(tuple(conditions.get("include", ())))
+        return real(collection, **conditions)
+
+    monkeypatch.setattr(Collection, "get", get)
+    return parts
+
+
+def test_of_many_heads_that_are_known_no_more_than_ids_are_read(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_many(store, "one", range(20))
+    before = set(seen(store))
+    parts = parts_read_of_heads(monkeypatch)
+
+    assert set(seen(store)) == before == {f"one{number}" for number in range(20)}
+    assert [part for part in parts if part] == []
+
+
+def test_heads_are_read_by_id_where_there_are_very_many_others(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_many(store, "one", range(20))
+    seen(store)
+    parts = parts_read_of_heads(monkeypatch)
+    monkeypatch.setattr(HeadCounts, "guess", lambda *_: 1001)
+
+    assert len(seen(store)) == 20
+    assert [bool(part) for part in parts] == [True]
+
+
+def test_what_another_process_did_to_some_of_many_documents_is_seen(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    write_many(store, "one", range(23))
+    seen(store)
+    # As these are so fresh, and as the process that deletes dies half-way, their chunks stay.
+    write_many(ChromaDocuments(connection, IDENTITY, clock), "two", [3])
+    heads = connection.find("head.acme.kb")
+    assert heads is not None
+    heads.delete([document_key("doc5")])
+
+    expected = {f"one{number}" for number in range(23) if number not in {3, 5}} | {"two3"}
+    assert records(connection) == 24
+    assert set(seen(store)) == expected
+    assert set(seen(store)) == expected
 
 
 def test_a_revision_that_is_replaced_and_removed_before_its_chunks_are_read_is_not_missed(
