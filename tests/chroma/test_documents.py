@@ -5,17 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from memapp.backends import http, persistent
+from memapp.backends import http
 from memapp.chroma import document_shelf
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
@@ -51,14 +50,6 @@ class SettableClock:
 @pytest.fixture
 def clock() -> SettableClock:
     return SettableClock()
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    config = ChromaConfig(path=str(tmp_path / "chroma"))
-    opened = Connection(partial(persistent.connect, config), patience=config.patience)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,27 +1,14 @@
 """How many documents a knowledge base has is counted seldom."""
 
 import time
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from memapp.backends import persistent
 from memapp.chroma import head_counts
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.head_counts import HeadCounts
-from memapp.chroma_config import ChromaConfig
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    config = ChromaConfig(path=str(tmp_path / "chroma"))
-    opened = Connection(partial(persistent.connect, config), patience=config.patience)
-    yield opened
-    opened.close()
 
 
 def add(collection: Collection, *ids: str) -> None:
