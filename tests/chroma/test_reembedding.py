@@ -1,23 +1,19 @@
 """After another embedder was configured, nothing is mixed and nothing is lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from memapp.backends import persistent
 from memapp.chroma import reembedding
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.reembedding import reembed
-from memapp.chroma_config import ChromaConfig
 from memapp.errors import EmbedderMismatch
 from memapp.records import EmbedderIdentity, MemoryDraft, MemoryScope, Vector, Vectors
 
@@ -41,14 +37,6 @@ class Counting:
 
 
 OLD, NEW = Counting("old", "abcd"), Counting("new", "abcdefgh")
-
-
-@pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    config = ChromaConfig(path=str(tmp_path))
-    opened = Connection(partial(persistent.connect, config), patience=config.patience)
-    yield opened
-    opened.close()
 
 
 def store_of(connection: Connection, embedder: Counting) -> ChromaMemories:
