@@ -10,7 +10,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_records import column_of, decode
-from memapp.chroma.user_cache import Snapshot
+from memapp.chroma.user_snapshot import Snapshot
 from memapp.chroma.where import narrow
 from memapp.filters import Filter
 from memapp.records import Memory, MemoryScope, NearMemory, Vector
@@ -136,7 +136,7 @@ class KeptView:
                 if scope.agent_id in {None, memory.agent_id}
                 and scope.session_id in {None, memory.session_id}
             ]
-            self._vectors = snapshot.vectors[rows] if rows else snapshot.vectors[:0]
+            self._vectors = snapshot.vectors.at(rows)
             self._memories = [snapshot.memories[row] for row in rows]
 
     def scan(self, condition: Filter | None) -> list[Memory]:
@@ -147,7 +147,7 @@ class KeptView:
         """Return the `limit` nearest memories of the scope, nearest first."""
         if not self._memories:
             return []
-        cosines = self._vectors @ vector
+        cosines = self._vectors.cosines(vector)
         if limit < len(cosines):
             chosen = np.argpartition(-cosines, limit)[:limit]
             chosen = chosen[np.argsort(-cosines[chosen], kind="stable")]
@@ -158,14 +158,18 @@ class KeptView:
     def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
         """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
         wanted = [phrase.lower() for phrase in phrases]
-        found = []
+        rows = []
         for row, memory in enumerate(self._memories if wanted else ()):
             text = memory.text.lower()
             if any(phrase in text for phrase in wanted):
-                found.append(NearMemory(memory, float(self._vectors[row] @ vector)))
-                if len(found) == limit:
+                rows.append(row)
+                if len(rows) == limit:
                     break
-        return found
+        cosines = self._vectors.at(rows).cosines(vector)
+        return [
+            NearMemory(self._memories[row], float(cosine))
+            for row, cosine in zip(rows, cosines, strict=True)
+        ]
 
     def known_speakers(self, names: Iterable[str]) -> set[str]:
         """Return those of `names` (lower case) that are speakers of the user's memories."""

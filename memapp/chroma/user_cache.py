@@ -12,17 +12,14 @@ from functools import partial
 from math import inf
 from typing import Any
 
-import numpy as np
-
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
-from memapp.chroma.memory_records import decode
 from memapp.chroma.roster import latest_entry
+from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
-from memapp.records import Memory, Vectors
 
 MOST_MEMORIES = 10_000
 """Reading more from Chroma, vectors included, takes seconds."""
@@ -36,51 +33,11 @@ TRUSTED_SECONDS = 5.0
 AHEAD = 4
 """How many changes of one writer are asked for at once."""
 
-_MEMORY_OVERHEAD = 2_500
-"""Bytes of one memory beside its text and vector, roughly; measured with `sys.getsizeof`."""
-
 _CHECKED_TOGETHER = 64
 _READ_TOGETHER = 250
 _WHOLE = ("metadatas", "documents", "embeddings")
 
 Fields = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A user's memories at one moment; never changed once made.
-
-    Attributes:
-        memories: All of them, expired ones included.
-        vectors: Shape (len(memories), dimensions), unit length, in the same order.
-        rows: Position of each memory by id.
-        tokens: Of each memory's latest write, by id.
-        speakers: Who speaks in them, in lower case.
-    """
-
-    memories: list[Memory]
-    vectors: Vectors
-    rows: Mapping[str, int]
-    tokens: Mapping[str, str]
-    speakers: frozenset[str]
-
-    def only(self, tokens: Mapping[str, str | None]) -> "Snapshot":
-        """Return a snapshot of those memories that have the tokens given by their ids."""
-        ids = [one for one, token in self.tokens.items() if tokens.get(one) == token]
-        rows = [self.rows[one] for one in ids]
-        return Snapshot(
-            memories=[self.memories[row] for row in rows],
-            vectors=self.vectors[rows] if rows else self.vectors[:0],
-            rows={one: row for row, one in enumerate(ids)},
-            tokens={one: self.tokens[one] for one in ids},
-            speakers=self.speakers,
-        )
-
-    @property
-    def size(self) -> int:
-        """Bytes it takes, roughly."""
-        texts = sum(len(memory.text) for memory in self.memories)
-        return 2 * texts + self.vectors.nbytes + _MEMORY_OVERHEAD * len(self.memories)
 
 
 @dataclass(slots=True)
@@ -319,13 +276,14 @@ def _read_user(
     changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
     # What comes later is in a change that is followed.
     tokens = _tokens(shard, user_id) if known else dict.fromkeys(_ids(shard, user_id))
-    if budget.refuses(key, len(tokens) * _MEMORY_OVERHEAD if len(tokens) <= MOST_MEMORIES else inf):
+    if budget.refuses(key, len(tokens) * MEMORY_OVERHEAD if len(tokens) <= MOST_MEMORIES else inf):
         return None
     kept = [] if known is None else [known.only(tokens)]
     missing = [one for one in tokens if not kept or one not in kept[0].tokens]
     # In parts, because Chroma's client takes 20 kB for a vector until it is an array.
     parts = (missing[i : i + _READ_TOGETHER] for i in range(0, len(missing), _READ_TOGETHER))
-    snapshot = _joined([*kept, *(_snapshot(shard.get(ids=part, include=_WHOLE)) for part in parts)])
+    read = (Snapshot.of(shard.get(ids=part, include=_WHOLE)) for part in parts)
+    snapshot = Snapshot.joined([*kept, *read])
     if budget.refuses(key, snapshot.size):
         return None
     seen = dict.fromkeys(slots.values(), (0, ""))
@@ -430,53 +388,6 @@ def _settle(user: _User, tokens: Mapping[str, str | None]) -> None:
 def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
     """Make a new snapshot in which the memories `ids` are as they were just read."""
     replaced = set(ids)
-    fresh = _snapshot(records, replaced)
-    old = user.snapshot
-    stays = [row for one, row in old.rows.items() if one not in replaced]
-    kept = Snapshot(
-        memories=[old.memories[row] for row in stays],
-        vectors=old.vectors[stays],
-        rows={},
-        tokens={one: token for one, token in old.tokens.items() if one not in replaced},
-        speakers=old.speakers,
-    )
-    user.snapshot = _joined([kept, fresh])
+    fresh = Snapshot.of(records, replaced)
+    user.snapshot = Snapshot.joined([user.snapshot.without(replaced), fresh])
     _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})
-
-
-def _snapshot(records: Records, chosen: set[str] | None = None) -> Snapshot:
-    """Make a snapshot of the memories among records, or of the `chosen` ones."""
-    rows = [
-        row
-        for row, (one, fields) in enumerate(zip(records.ids, records.metadatas, strict=True))
-        if "scope" in fields and (chosen is None or one in chosen)
-    ]
-    memories = [
-        decode(records.ids[row], records.metadatas[row], records.documents[row]) for row in rows
-    ]
-    vectors = np.empty((0, 0), dtype=np.float32)
-    if rows and records.vectors is not None:
-        vectors = records.vectors[rows]
-    return Snapshot(
-        memories=memories,
-        vectors=vectors,
-        rows={memory.id: row for row, memory in enumerate(memories)},
-        tokens={records.ids[row]: str(records.metadatas[row]["token"]) for row in rows},
-        speakers=frozenset(m.speaker.lower() for m in memories if m.speaker),
-    )
-
-
-def _joined(parts: Sequence[Snapshot]) -> Snapshot:
-    """Make one snapshot of several that have no memory in common; their rows are not looked at."""
-    memories = [memory for part in parts for memory in part.memories]
-    vectors = [part.vectors for part in parts if len(part.vectors)]
-    tokens: dict[str, str] = {}
-    for part in parts:
-        tokens |= part.tokens
-    return Snapshot(
-        memories=memories,
-        vectors=np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32),
-        rows={memory.id: row for row, memory in enumerate(memories)},
-        tokens=tokens,
-        speakers=frozenset().union(*(part.speakers for part in parts)),
-    )

@@ -2,7 +2,7 @@
 
 from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.phrases import exact_phrases, scarce_phrases
-from memapp.ranking.scoring import Mode, rank
+from memapp.ranking.scoring import Mode, rank, rank_by_cosine
 from memapp.ranking.speakers import name_candidates, without_names
 from memapp.ranking.times import Span, mentioned_times
 from memapp.ranking.wording import (
@@ -25,6 +25,7 @@ __all__ = [
     "passage_embedding_text",
     "passage_text",
     "rank",
+    "rank_by_cosine",
     "scarce_phrases",
     "without_names",
 ]

@@ -6,6 +6,7 @@ The weights are explained, with what each part brings, in docs/retrieval.md.
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -70,7 +71,7 @@ def rank(
         return []
     match mode:
         case "semantic":
-            parts = {"semantic": np.clip(_cosines(candidates), 0.0, 1.0)}
+            return rank_by_cosine([c.cosine for c in candidates], limit=limit)
         case "keyword":
             lexicon = current_lexicon()
             texts = PoolTexts(lexicon.recall([c.text for c in candidates]))
@@ -89,6 +90,21 @@ def rank(
         )
         for row in map(int, np.argsort(-total, kind="stable")[:limit])
     ]
+
+
+def rank_by_cosine(cosines: Sequence[float], *, limit: int | None = None) -> list[Ranked]:
+    """Order candidates by their cosines alone, as `rank` does in the mode `semantic`.
+
+    Args:
+        cosines: Of the candidates; what is no finite number counts as the least similar.
+        limit: How many results at most; by default, all.
+
+    Returns:
+        One entry per candidate, best first; equal scores keep the order given.
+    """
+    scores = [min(1.0, max(0.0, one)) if isfinite(one) else 0.0 for one in cosines]
+    rows = sorted(range(len(scores)), key=lambda row: -scores[row])[:limit]
+    return [Ranked(row, scores[row], {"semantic": scores[row]}) for row in rows]
 
 
 def _hybrid(

@@ -16,11 +16,13 @@ from memapp.ports import Clock, Embedder, MemoryStore, MemoryView
 from memapp.ranking import (
     Candidate,
     Mode,
+    Ranked,
     exact_phrases,
     lexical_text,
     memory_embedding_text,
     name_candidates,
     rank,
+    rank_by_cosine,
     without_names,
 )
 from memapp.records import (
@@ -225,7 +227,21 @@ class Memories:
         names = view.known_speakers(name_candidates(search.query))
         vector = self._embedder.embed_query(without_names(search.query, names))
         pool = self._gather(view, search, vector, names)
-        ranked = rank(
+        ranked = self._ranked(search, pool, names)
+        least = 0.0 if search.min_score is None else search.min_score
+        return [
+            ScoredMemory(pool[r.index].memory, r.score, r.parts if search.explain else None)
+            for r in ranked
+            if r.score >= least
+        ]
+
+    def _ranked(
+        self, search: MemorySearch, pool: Sequence[NearMemory], names: set[str]
+    ) -> list[Ranked]:
+        if search.mode == "semantic":
+            # Neither texts nor times count.
+            return rank_by_cosine([near.cosine for near in pool], limit=search.limit)
+        return rank(
             search.query,
             [_candidate(near) for near in pool],
             mode=search.mode,
@@ -234,12 +250,6 @@ class Memories:
             now=self._clock(),
             limit=search.limit,
         )
-        least = 0.0 if search.min_score is None else search.min_score
-        return [
-            ScoredMemory(pool[r.index].memory, r.score, r.parts if search.explain else None)
-            for r in ranked
-            if r.score >= least
-        ]
 
     def _gather(
         self, view: MemoryView, search: MemorySearch, vector: Vector, names: set[str]

@@ -23,6 +23,7 @@ from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_views import KeptView
+from memapp.chroma.user_snapshot import MEMORY_OVERHEAD
 from memapp.chroma.write_marks import WriteMarks
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreBroken, StoreTimeout
@@ -422,7 +423,7 @@ def test_the_cache_keeps_to_its_budget_and_drops_who_was_not_asked_for(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache_budget, "ACTIVE_SECONDS", 0)
-    size = user_cache._MEMORY_OVERHEAD
+    size = MEMORY_OVERHEAD
     store = processes.start(capacity=20 * size)
     for user in ("a", "b", "c", "d", "e", "f", "g"):
         for n in range(4):
@@ -442,7 +443,7 @@ def test_the_cache_keeps_to_its_budget_and_drops_who_was_not_asked_for(
 def test_who_is_active_is_not_dropped_for_others(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = processes.start(capacity=20 * user_cache._MEMORY_OVERHEAD)
+    store = processes.start(capacity=20 * MEMORY_OVERHEAD)
     users = ("a", "b", "c", "d", "e")
     for user in users:
         for n in range(4):
@@ -460,7 +461,7 @@ def test_who_is_active_is_not_dropped_for_others(
 
 
 def test_a_user_too_large_for_the_budget_is_read_from_chroma(processes: Processes) -> None:
-    store = processes.start(capacity=user_cache._MEMORY_OVERHEAD * 8)
+    store = processes.start(capacity=MEMORY_OVERHEAD * 8)
     for n in range(3):
         add(store, f"fact {n}")
 
