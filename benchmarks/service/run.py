@@ -29,6 +29,9 @@ from benchmarks.service.sizes import Size
 GROWTH = Operation("growth", "search at several populations", {"search": 100}, (1, 8))
 """The search of `OPERATIONS`, of contestants that hold different populations."""
 
+_CLIENTS_A_WORKER = 8
+"""Enough for each worker to get some, however the kernel deals connections out."""
+
 PARTS = (*(operation.name for operation in OPERATIONS), "recall", "starts", "flat", "growth")
 """What can be chosen to be measured."""
 
@@ -131,8 +134,24 @@ class Run:
             if "recall" in self._parts:
                 main = self.results.population
                 self._measure_recall([one for one in contestants if one.corpus.label != main])
+            for contestant in contestants:
+                if isinstance(contestant, MemappService):
+                    self._ask_for_everybody(contestant)
             for clients in self._size.clients_for(GROWTH.clients):
                 self._rounds.measure(GROWTH, clients, contestants)
+
+    def _ask_for_everybody(self, memapp: MemappService) -> None:
+        """Let each worker be asked for each user some times, for it keeps whom it is asked for."""
+        corpus, order = memapp.corpus, random.Random(self._seed)  # noqa: S311 - no secret
+        calls = []
+        for _ in range(_CLIENTS_A_WORKER * self._size.processes):
+            users = list(range(corpus.users))
+            order.shuffle(users)
+            calls.append([_question(corpus, user, user % corpus.questions) for user in users])
+        began = time.perf_counter()
+        memapp.drive(calls, 3600)
+        took = time.perf_counter() - began
+        self._say(f"{memapp.name} at {corpus.label}: everybody was asked for in {took:.1f} s")
 
     def _fill_libraries(self, contestants: Sequence[Contestant]) -> None:
         about = [one for one in OPERATIONS if "retrieve" in one.shares]
@@ -219,15 +238,19 @@ def _recall(contestant: Contestant, size: Size, seed: int) -> Recall:
     parts = []
     for _ in range(size.recall_searches):
         question, user = choice.randrange(corpus.questions), choice.randrange(corpus.users)
-        call = Call(
-            "search",
-            user=corpus.user(user),
-            texts=[texts.question(question)],
-            rows=[corpus.question_row(question)],
-        )
+        call = _question(corpus, user, question)
         nearest = corpus.nearest(user, question, call.limit)
         parts.append(len(nearest.intersection(contestant.answer(call))) / len(nearest))
     return Recall(corpus.label, contestant.name, len(parts), sum(parts) / len(parts))
+
+
+def _question(corpus: Corpus, user: int, question: int) -> Call:
+    return Call(
+        "search",
+        user=corpus.user(user),
+        texts=[texts.question(question)],
+        rows=[corpus.question_row(question)],
+    )
 
 
 def _machine(size: Size, seed: int) -> dict[str, object]:

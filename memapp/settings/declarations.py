@@ -345,7 +345,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         "USER_CACHE_BYTES",
         Whole(0, 16 * 2**30),
-        64 * 2**20,
+        128 * 2**20,
         "Memory each process may use for the memories of users asked for often; 0 turns it off.",
         _RETRIEVAL,
     ),
