@@ -1,14 +1,11 @@
 """How answers are written: JSON bytes, made once."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from flask import Response
-
-from memapp import rfc3339
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -20,7 +17,7 @@ def answer(
     """Return a JSON response.
 
     Args:
-        members: The JSON object; times in it are written in UTC with microseconds.
+        members: The JSON object; times in it as `rfc3339.write` writes them.
         status: The HTTP status.
         headers: Further headers, by their names.
     """
@@ -37,9 +34,7 @@ def json_bytes(members: Mapping[str, Any]) -> bytes:
     return orjson.dumps(members, _written, orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def _written(value: Any) -> str | dict[str, Any]:
-    if isinstance(value, datetime):
-        return rfc3339.write(value)
+def _written(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     message = f"{type(value).__name__} has no form in JSON"

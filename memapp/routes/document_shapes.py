@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from memapp import rfc3339
 from memapp.records import Chunk, CollectionSummary, Document, Passage
 from memapp.routes.shapes import (
     Count,
@@ -171,8 +172,8 @@ def document_members(document: Document) -> Members:
         "revision": document.revision,
         "chunks": document.chunks,
         "characters": document.characters,
-        "created_at": document.created_at,
-        "updated_at": document.updated_at,
+        "created_at": rfc3339.write(document.created_at),
+        "updated_at": rfc3339.write(document.updated_at),
         "sha256": document.sha256,
     }
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from memapp import rfc3339
 from memapp.errors import InvalidInput
 from memapp.records import ForgottenUser, Memory, ScoredMemory, StoredMemory
 from memapp.routes.problems import field_errors
@@ -142,13 +143,13 @@ def memory_members(memory: Memory) -> Members:
         "user_id": memory.user_id,
         "text": memory.text,
         "speaker": memory.speaker,
-        "occurred_at": memory.occurred_at,
+        "occurred_at": rfc3339.write(memory.occurred_at),
         "agent_id": memory.agent_id,
         "session_id": memory.session_id,
         "metadata": memory.metadata,
-        "created_at": memory.created_at,
-        "updated_at": memory.updated_at,
-        "expires_at": memory.expires_at,
+        "created_at": rfc3339.write(memory.created_at),
+        "updated_at": rfc3339.write(memory.updated_at),
+        "expires_at": None if memory.expires_at is None else rfc3339.write(memory.expires_at),
         "version": memory.version,
     }
 
