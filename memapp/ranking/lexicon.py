@@ -43,10 +43,22 @@ class Lexicon:
         """Whether it has learnt as many words and terms as it should."""
         return len(self._number_of) + len(self._numbers_of_word) >= _MOST_KNOWN
 
-    def read(self, text: str) -> TermNumbers:
-        """Return the terms of a text that is not worth remembering, such as a query."""
+    def read(self, query: str) -> TermNumbers:
+        """Return the terms of a query, to be looked for in texts that were recalled before.
+
+        Nothing is learnt of it, or the questions of weeks would fill the lexicon: terms that are
+        in no text so far get numbers beyond all others.
+        """
         with self._lock:
-            return self._read(text)
+            beyond: dict[str, int] = {}
+            numbers: list[int] = []
+            for word in words_of(query):
+                known = self._numbers_of_word.get(word)
+                if known is None:
+                    numbers += [self._lookup(term, beyond) for term in terms_of_word(word)]
+                else:
+                    numbers += known
+            return np.array(numbers, dtype=np.int32)
 
     def recall(self, texts: Sequence[str]) -> list[TermNumbers]:
         """Return the terms of each text; only those not seen lately are read."""
@@ -71,6 +83,12 @@ class Lexicon:
                 self._numbers_of_word[word] = tuple(map(self._number, terms_of_word(word)))
         numbers = chain.from_iterable(map(self._numbers_of_word.__getitem__, words))
         return np.array(list(numbers), dtype=np.int32)
+
+    def _lookup(self, term: str, beyond: dict[str, int]) -> int:
+        known = self._number_of.get(term)
+        return (
+            beyond.setdefault(term, len(self._number_of) + len(beyond)) if known is None else known
+        )
 
     def _number(self, term: str) -> int:
         return self._number_of.setdefault(term, len(self._number_of))

@@ -115,8 +115,8 @@ def _hybrid(
     now: datetime | None,
 ) -> dict[str, Scores]:
     lexicon = current_lexicon()
-    asked = lexicon.read(query)
     read = lexicon.recall([c.text for c in candidates])
+    asked = lexicon.read(query)
     texts = PoolTexts(read)
     semantic = _SEMANTIC_SHARE * _spread(_cosines(candidates))
     keyword = (1 - _SEMANTIC_SHARE) * _shares(texts.bm25(wanted_by(asked)))

@@ -25,9 +25,9 @@ def test_what_better_texts_share_weighs_more() -> None:
 def test_there_are_a_hundred_terms_at_most_and_of_equals_the_first() -> None:
     text = " ".join(f"word{number}" for number in range(150))
     lexicon, other = Lexicon(), Lexicon()
-    other.read(" ".join(reversed(text.split())))
-    found = kindred_terms([lexicon.read(text)], np.array([1.0]), but=NOTHING)
-    found_with_other_numbers = kindred_terms([other.read(text)], np.array([1.0]), but=NOTHING)
+    other.recall([" ".join(reversed(text.split()))])
+    found = kindred_terms(lexicon.recall([text]), np.array([1.0]), but=NOTHING)
+    found_with_other_numbers = kindred_terms(other.recall([text]), np.array([1.0]), but=NOTHING)
     assert found.terms.tolist() == lexicon.read(text).tolist()[:100]
     assert found_with_other_numbers.terms.tolist() == other.read(text).tolist()[:100]
 
