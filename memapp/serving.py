@@ -11,6 +11,7 @@ Knows gunicorn, and of memapp only the settings. Nothing here opens Chroma.
 
 import functools
 import hashlib
+import importlib
 import mmap
 import os
 import select
@@ -167,13 +168,15 @@ def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> 
 def on_starting(server: Arbiter) -> None:
     """Prepare what the workers share.
 
-    Chroma's library is imported once, before the fork: workers start in a fraction of the time
-    and share the memory. Importing it is safe; it is an open client that does not survive a fork.
+    Large libraries are imported once, before the fork: workers start in a fraction of the time and
+    share the memory. Importing Chroma's is safe; it is an open client that does not survive a fork.
     """
     heap.keep_small()
     _drain_flag()
     _let_booting_workers_be_stopped()
     import_chroma()
+    importlib.import_module("flask_openapi")
+    heap.share_with_forks()
     server.log.debug("Imported chromadb before the fork")
 
 
