@@ -34,6 +34,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from memapp import heap, settings
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
+from memapp.turning_away import turn_away
 from memapp.unreadable_requests import answer_with_problems
 
 WORKER_HEADER = "X-Memapp-Worker"
@@ -47,6 +48,12 @@ _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _LAST_CALL_SECONDS = 1.0
 """How long a stopping worker goes on taking in clients, should they never cease to come."""
 
+
+_HANDSHAKE_SECONDS = 0.02
+"""How long a client may take to come in that knocked before the door was closed to others."""
+
+_SHARED, _OURS_ALONE = 1, 2
+"""What the flag of draining says when it is up: whose door it is that is to be closed."""
 
 _STAY_SECONDS = 0.05
 """How long a thread stays with a client that has just been answered, if nobody else waits."""
@@ -115,9 +122,12 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             return
         deadline = time.monotonic() + _LAST_CALL_SECONDS
         for listener in self.sockets:
+            patience = 0.0
+            if _drain_flag()[0] == _OURS_ALONE and turn_away(listener.sock):
+                patience = 1000 * _HANDSHAKE_SECONDS
             door = select.poll()
             door.register(listener, select.POLLIN)
-            while door.poll(0) and time.monotonic() < deadline:
+            while door.poll(patience) and time.monotonic() < deadline:
                 self.accept(listener)
             # Left open while requests finish, it would let in clients only to reset them.
             listener.close()
@@ -136,7 +146,9 @@ class _Master:
         if server.reexec_pid:
             # A successor is at work (USR2): the service goes on, only this master goes.
             Arbiter.handle_term(server)
-        was_told, flag[0] = flag[0], 1
+        # A door from systemd, or shared with the master before this one, is used by others too.
+        is_ours = not (server.systemd or server.master_pid)
+        was_told, flag[0] = flag[0], _OURS_ALONE if is_ours else _SHARED
         if was_told or self._drain_seconds == 0:
             Arbiter.handle_term(server)
         server.log.info("Draining for %g s before stopping", self._drain_seconds)

@@ -66,9 +66,9 @@ class MemappServer:
         self.spawn()
         self.wait_for(until)
 
-    def spawn(self) -> None:
-        """Start it."""
-        command = [str(Path(sys.executable).parent / "gunicorn"), *self.arguments]
+    def spawn(self, *, through: tuple[str, ...] = (), keep: tuple[int, ...] = ()) -> None:
+        """Start it, if need be `through` another command, and `keep` some files open for it."""
+        command = [*through, str(Path(sys.executable).parent / "gunicorn"), *self.arguments]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--bind", f"{self.host}:{self.port}", "wsgi:app"],
@@ -76,6 +76,7 @@ class MemappServer:
                 stderr=log,
                 cwd=self.folder,
                 env=self.environ,
+                pass_fds=keep,
             )
 
     def wait_for(self, path: str, *, seconds: float = START_SECONDS) -> None:

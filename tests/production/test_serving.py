@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from memapp.turning_away import turn_away
 from tests.production.memapp_server import MemappServer
 
 # Slow enough that requests queue up at the door.
@@ -32,12 +33,21 @@ def app(environ, start_response):
 CLIENTS = 30
 
 
+# As systemd hands over a socket; see sd_listen_fds(3).
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
 class SlowServer(MemappServer):
     """gunicorn as for memapp, with an app that needs no Chroma."""
 
-    def __init__(self, folder: Path, *arguments: str, **environ: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, port: int = 0, **environ: str) -> None:
         super().__init__(
-            folder, {"CHROMA_MODE": "http", **environ}, arguments=("-w", "4", *arguments)
+            folder, {"CHROMA_MODE": "http", **environ}, arguments=("-w", "4", *arguments), port=port
         )
         (folder / "wsgi.py").write_text(SLOW_APP)
         with (folder / "gunicorn.conf.py").open("a") as configuration:
@@ -100,6 +110,39 @@ def test_stopping_answers_everyone_who_got_in(tmp_path: Path, arguments: tuple[s
         wait_until(outcomes, "refused", 30)
     assert server.stop() == 0
     assert set(outcomes) == {"answered", "refused"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such filter")
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_door_that_turns_away_lets_in_who_has_knocked_and_nobody_else(
+    family: socket.AddressFamily,
+) -> None:
+    with socket.socket(family) as door, socket.socket(family) as early:
+        door.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        door.listen()
+        early.connect(door.getsockname())
+
+        assert turn_away(door)
+
+        accepted, _ = door.accept()
+        with accepted, socket.socket(family) as late:
+            early.sendall(b"served")
+            assert accepted.recv(6) == b"served"
+            late.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                late.connect(door.getsockname())
+
+
+def test_a_door_that_the_system_keeps_is_left_open(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        server = SlowServer(tmp_path, port=door.getsockname()[1])
+        server.spawn(
+            through=(sys.executable, "-c", _HAND_OVER, str(door.fileno())), keep=(door.fileno(),)
+        )
+        server.wait_for("/")
+        assert server.stop() == 0
+        with socket.create_connection(door.getsockname(), timeout=5):
+            door.accept()[0].close()
 
 
 def test_draining_serves_on_and_says_so_until_told_to_stop_again(tmp_path: Path) -> None:
