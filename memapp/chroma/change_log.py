@@ -31,10 +31,10 @@ since. If its changes are found, all of it has arrived; else it is made anew und
 import os
 import random
 import secrets
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import shake_128
 from threading import Lock
 from typing import Any
 
@@ -54,8 +54,9 @@ SLOTS = 16
 """Processes that write to one shard without taking slots from each other; with more, memapp stays
 right but reads users anew more often."""
 
-KEPT, TRIMMED = 8, 16
-"""A writer keeps its last changes of a user, at least 8, and removes older ones 16 at a time."""
+KEPT, TRIMMED = 8, 48
+"""A writer keeps its last changes of each user, at least 8, and removes older ones 48 at a time,
+whosever they are: a deletion costs Chroma as much as an addition, however few records it names."""
 
 GONE = "-"
 """Awaited when the memory is to be deleted."""
@@ -95,7 +96,18 @@ class Change:
 
 @dataclass(slots=True)
 class _Writer:
-    """This process as a writer: its slot, and its last change of each user."""
+    """This process as a writer.
+
+    Attributes:
+        name: Its own.
+        slot: What it holds.
+        process: Its id; a fork is another writer.
+        numbers: Of its last change of each user.
+        tokens: Of the same changes.
+        trimmed: Number of the last change that was removed, by user.
+        old: Numbers of the changes to be removed, by user.
+        announced: Changes, by user and number, that are made by a later request.
+    """
 
     name: str
     slot: str
@@ -103,6 +115,7 @@ class _Writer:
     numbers: dict[str, int] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
     trimmed: dict[str, int] = field(default_factory=dict)
+    old: dict[str, range] = field(default_factory=dict)
     announced: set[tuple[str, int]] = field(default_factory=set)
 
 
@@ -252,8 +265,7 @@ class ChangeLog:
         for user, token in tokens.items():
             writer.numbers[user] = writer.numbers.get(user, 0) + 1
             writer.tokens[user] = token
-        for user in tokens:
-            self._trim(shard, writer, user)
+        self._trim(shard, writer, tokens)
         return {one: found[one] for one in read if one in found}
 
     def _mark(self, writer: _Writer, user: str) -> NewRecord:
@@ -298,16 +310,22 @@ class ChangeLog:
             return record.vector
         return _direction(record.id, self._dimensions)
 
-    def _trim(self, shard: Collection, writer: _Writer, user: str) -> None:
-        under_way = [number for whose, number in writer.announced if whose == user]
-        first = writer.trimmed.get(user, 0) + 1
-        last = min([writer.numbers[user] - KEPT, *(number - 1 for number in under_way)])
-        if last - first + 1 >= TRIMMED:
-            numbers = range(first, last + 1)
-            # What was published stands; what cannot be removed now is removed with the next.
-            with suppress(StoreUnavailable):
-                shard.delete([layout.change_id(user, writer.name, number) for number in numbers])
-                writer.trimmed[user] = last
+    def _trim(self, shard: Collection, writer: _Writer, users: Iterable[str]) -> None:
+        for user in users:
+            if numbers := _old_changes(writer, user):
+                writer.old[user] = numbers
+        if sum(map(len, writer.old.values())) < TRIMMED:
+            return
+        ids = [
+            layout.change_id(user, writer.name, number)
+            for user, numbers in writer.old.items()
+            for number in numbers
+        ]
+        # What was published stands; what cannot be removed now is removed with the next.
+        with suppress(StoreUnavailable):
+            shard.delete(ids)
+            writer.trimmed |= {user: numbers[-1] for user, numbers in writer.old.items()}
+            writer.old.clear()
 
     def _registered(self, shard: Collection) -> _Writer:
         writer = self._writer
@@ -352,6 +370,13 @@ class ChangeLog:
         return False
 
 
+def _old_changes(writer: _Writer, user: str) -> range:
+    """Return the numbers of the changes that nobody who is up to date needs."""
+    under_way = [number for whose, number in writer.announced if whose == user]
+    last = min([writer.numbers[user] - KEPT, *(number - 1 for number in under_way)])
+    return range(writer.trimmed.get(user, 0) + 1, last + 1)
+
+
 def _is_valid(writer: _Writer, found: Mapping[str, Found], expected: Mapping[str, str]) -> bool:
     """Tell whether a writer still holds its slot, and records still have the expected tokens."""
     if writer.slot not in found or found[writer.slot][0]["writer"] != writer.name:
@@ -387,5 +412,6 @@ def _read(shard: Collection, ids: Sequence[str]) -> dict[str, Found]:
 
 def _direction(record: str, dimensions: int) -> Vector:
     """Return a unit vector in a direction chosen by a record's id."""
-    row = np.random.default_rng(zlib.crc32(record.encode())).standard_normal(dimensions)
-    return (row / np.linalg.norm(row)).astype(np.float32)
+    numbers = np.frombuffer(shake_128(record.encode()).digest(dimensions), dtype=np.uint8)
+    row = numbers.astype(np.float32) - 127.5
+    return row / np.float32(np.linalg.norm(row))

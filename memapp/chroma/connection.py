@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 import httpx
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
+from chromadb.api.models.Collection import Collection as ChromaCollection
 from chromadb.errors import ChromaError, NotFoundError
 
 from memapp.chroma.collection import Collection
@@ -87,13 +88,14 @@ class Connection:
             StoreBroken: the collection exists and does not measure cosine distance.
         """
         creation = dict(metadata)
-        stored = self.run(lambda session: resolve(session, name, creation))
+        stored = self._known(name)
+        if stored is None:
+            stored = self.run(lambda session: resolve(session, name, creation))
         return Collection(self, stored, creation=creation)
 
     def find(self, name: str) -> Collection | None:
         """Return the collection of this name, or None if there is none."""
-        session = self._session
-        known = None if session is None else session.collections.get(name)
+        known = self._known(name)
         if known is not None:
             return Collection(self, known)
         try:
@@ -248,6 +250,10 @@ class Connection:
         """Forget, in a forked child, the parent's threads and what they held."""
         self._make_locks()
         self._session = None
+
+    def _known(self, name: str) -> ChromaCollection | None:
+        session = self._session
+        return None if session is None else session.collections.get(name)
 
     def _make_locks(self) -> None:
         self._idle = threading.Condition()

@@ -125,6 +125,29 @@ def test_an_addition_takes_three_calls(relay: Gate, store: ChromaMemories) -> No
     assert calls(relay) == ["get", "add", "get"]
 
 
+def test_old_changes_of_all_users_of_a_shard_are_removed_in_one_call(
+    relay: Gate, start: Start
+) -> None:
+    store, reader = start(), start()
+    for user in ("ann", "bob"):
+        add(store, "tea", user)
+        assert texts(reader, user) == {"tea"}
+    relay.requests.clear()
+
+    for number in range(change_log.KEPT + change_log.TRIMMED // 2 - 1):
+        for user in ("ann", "bob"):
+            add(store, f"fact {number}", user)
+
+    assert calls(relay).count("delete") == 1
+    changes = shelf(store).get(where={"kind": "change"}, include=("metadatas",)).metadatas
+    numbers = sorted((fields["change_of"], fields["number"]) for fields in changes)
+    last = change_log.KEPT + change_log.TRIMMED // 2
+    kept = [0, *range(last - change_log.KEPT + 1, last + 1)]
+    assert numbers == [(user, number) for user in ("ann", "bob") for number in kept]
+    for user in ("ann", "bob"):
+        assert len(texts(reader, user)) == last
+
+
 def test_a_change_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMemories) -> None:
     memory = add(store, "tea")
     relay.requests.clear()
