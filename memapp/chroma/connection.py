@@ -30,7 +30,7 @@ from memapp.chroma.faults import (
     opening_fault_of,
 )
 from memapp.chroma.forking import close_before_forks
-from memapp.chroma.session import MetadataScalars, Session, resolve
+from memapp.chroma.session import SYNC_THRESHOLD, MetadataScalars, Session, resolve
 from memapp.chroma_config import Patience
 from memapp.errors import Conflict, MemappError, StoreUnavailable
 
@@ -56,6 +56,7 @@ class Connection:
         *,
         patience: Patience,
         batch_size: int = MAX_BATCH,
+        sync_threshold: int = SYNC_THRESHOLD,
     ) -> None:
         """Keep what is needed to connect; open nothing.
 
@@ -63,10 +64,12 @@ class Connection:
             connect: Opens a client; it must itself keep to the configured times.
             patience: How often and how fast failed calls are repeated.
             batch_size: Most records in one write, 1 to `MAX_BATCH`.
+            sync_threshold: Records after which Chroma saves the index of a collection made here.
         """
         self._connect = connect
         self._patience = patience
         self.batch_size = max(1, min(batch_size, MAX_BATCH))
+        self._sync_threshold = sync_threshold
         self._session: Session | None = None
         self._finalizer: weakref.finalize[..., Connection] | None = None
         self._outage: MemappError | None = None
@@ -315,7 +318,7 @@ class Connection:
                 self._opening_failure = fault.error
                 self._outage = fault.error if fault.is_outage else None
                 raise fault.error from error
-            self._session = Session(client)
+            self._session = Session(client, self._sync_threshold)
             # A connection that is forgotten, and the end of the process, close the client too.
             self._finalizer = weakref.finalize(self, cast("Client", client).close)
             return self._session

@@ -45,11 +45,13 @@ def open_lazily(settings: Mapping[str, Any], connect: Connect) -> Connections:
     """
     memories = _config(settings, settings["CHROMA_DB_PATH"])
     documents = _config(settings, settings["CHROMA_PERSIST_DIR"])
-    batch_size = settings["CHROMA_BATCH_SIZE"]
+    sizes = {
+        "batch_size": settings["CHROMA_BATCH_SIZE"],
+        "sync_threshold": settings["CHROMA_SYNC_THRESHOLD"],
+    }
 
     def connection(config: ChromaConfig) -> Connection:
-        patience = config.patience
-        return Connection(partial(connect, config), patience=patience, batch_size=batch_size)
+        return Connection(partial(connect, config), patience=config.patience, **sizes)
 
     first = connection(memories)
     if settings["CHROMA_MODE"] != "persistent" or memories.path == documents.path:

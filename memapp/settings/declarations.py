@@ -201,6 +201,14 @@ DECLARED: tuple[Setting, ...] = (
         cloud=300,
     ),
     Setting(
+        "CHROMA_SYNC_THRESHOLD",
+        Whole(2, 100_000),
+        1000,
+        "Records after which Chroma saves a new collection's index: with fewer its writes are "
+        "cheaper, and a crash more often damages an index; docs/production.md, section 9.",
+        _CHROMA,
+    ),
+    Setting(
         "AUTH",
         Choice(("keys", "off")),
         "off",

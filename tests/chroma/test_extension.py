@@ -38,6 +38,7 @@ def settings(**changes: object) -> dict[str, Any]:
         "CHROMA_READ_TIMEOUT": 30.0,
         "CHROMA_RETRIES": 2,
         "CHROMA_BATCH_SIZE": 500,
+        "CHROMA_SYNC_THRESHOLD": 1000,
     }
     return {**values, **changes}
 
@@ -159,6 +160,15 @@ def test_a_backend_is_handed_every_setting_of_chroma(tmp_path: Path) -> None:
             patience=Patience(connect_timeout=0.1, probe_timeout=0.2, read_timeout=0.3, retries=4),
         )
     ]
+
+
+def test_collections_are_made_with_the_threshold_of_the_settings(tmp_path: Path) -> None:
+    values = settings(CHROMA_DB_PATH=str(tmp_path), CHROMA_SYNC_THRESHOLD=77)
+    connection = open_lazily(values, persistent.connect).memories
+    connection.ensure("shelf", {"kind": "shelf"})
+    made = connection.run(lambda session: session.client.get_collection("shelf"))
+    connection.close()
+    assert made.configuration_json["hnsw"]["sync_threshold"] == 77
 
 
 def test_a_configuration_shows_no_secret() -> None:
