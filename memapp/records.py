@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,8 +252,7 @@ class Chunk:
     page: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NearChunk:
+class NearChunk(NamedTuple):
     """A chunk of a document's current revision, and its cosine similarity (-1 to 1) to a query."""
 
     document: Document

@@ -37,7 +37,9 @@ def kindred_terms(
         np.concatenate(sequences), return_index=True, return_inverse=True
     )
     weights = np.bincount(places, np.concatenate(shares), len(terms)).astype(np.float64)
-    weights[np.isin(terms, but)] = 0.0
+    # What `np.isin` finds, in a tenth of the time: `terms` is in order.
+    begins, ends = np.searchsorted(terms, but), np.searchsorted(terms, but, "right")
+    weights[begins[begins < ends]] = 0.0
     # By weight and then by place: numbers differ between processes and must decide nothing.
     most = np.lexsort((first, -weights))[:_MOST_TERMS]
     most = most[weights[most] > 0]

@@ -5,6 +5,7 @@ A vector hardly tells such strings apart, so texts that contain them are looked 
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 
 _QUOTED = re.compile(
     r"\"([^\"\n]{2,200})\"|“([^”\n]{2,200})”|«([^»\n]{2,200})»|「([^」\n]{1,200})」"
@@ -17,6 +18,7 @@ _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|s)", re.IGNORECASE)
 _POSSESSIVE = re.compile(r"['\u2019]s?$")
 _SHORTEST = 3
 _MOST = 8
+_REMEMBERED = 64
 
 
 def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
@@ -26,6 +28,12 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
         query: The question, as it was asked.
         without: Names in lower case that are known speakers and so tell too little.
     """
+    return [phrase for phrase in _phrases_of(query) if phrase.lower() not in without][:_MOST]
+
+
+@lru_cache(_REMEMBERED)
+def _phrases_of(query: str) -> tuple[str, ...]:
+    """Return all strings to look up; a retrieval asks for them twice."""
     found: dict[str, None] = {}
     for match in _QUOTED.finditer(query):
         found[next(group for group in match.groups() if group).strip().removesuffix("()")] = None
@@ -34,7 +42,7 @@ def exact_phrases(query: str, *, without: Collection[str] = ()) -> list[str]:
         token = _POSSESSIVE.sub("", match[0])
         if _is_telling(token, is_first=_starts_sentence(rest, match.start())):
             found[token.removesuffix("()")] = None
-    return [phrase for phrase in found if phrase and phrase.lower() not in without][:_MOST]
+    return tuple(filter(None, found))
 
 
 def scarce_phrases(phrases: Sequence[str], texts: Iterable[str], *, below: int) -> list[str]:

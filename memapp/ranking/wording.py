@@ -30,6 +30,8 @@ def memory_embedding_text(text: str) -> str:
 
 def passage_text(title: str, heading: str, text: str) -> str:
     """Word a passage for keyword scoring: its title and heading path above its text."""
+    if title and heading and text:
+        return f"{title}\n{heading}\n{text}"
     return "\n".join(filter(None, (title, heading, text)))
 
 

@@ -323,15 +323,38 @@ def parts_read_of_heads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]
     return parts
 
 
-def test_of_many_heads_that_are_known_no_more_than_ids_are_read(
-    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("count", [3, 20])
+def test_of_heads_that_are_known_no_more_than_ids_are_read(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    write_many(store, "one", range(20))
+    write_many(store, "one", range(count))
     before = set(seen(store))
     parts = parts_read_of_heads(monkeypatch)
 
-    assert set(seen(store)) == before == {f"one{number}" for number in range(20)}
+    assert set(seen(store)) == before == {f"one{number}" for number in range(count)}
     assert [part for part in parts if part] == []
+
+
+def test_a_head_that_was_seen_to_be_fresh_is_not_doubted_again(
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_many(store, "one", range(3))
+    assert len(seen(store)) == 3
+    # What was overtaken so lately may have been found in place of what came after it.
+    write_many(store, "two", [1])
+    assert sorted(seen(store)) == ["one0", "one2", "two1"]
+    queries = 0
+    real = Collection.query
+
+    def query(collection: Collection, *arguments: Any, **named: Any) -> Records:
+        nonlocal queries
+        queries += 1
+        return real(collection, *arguments, **named)
+
+    monkeypatch.setattr(Collection, "query", query)
+
+    assert sorted(seen(store)) == ["one0", "one2", "two1"]
+    assert queries == 1
 
 
 def test_heads_are_read_by_id_where_there_are_very_many_others(
@@ -340,7 +363,7 @@ def test_heads_are_read_by_id_where_there_are_very_many_others(
     write_many(store, "one", range(20))
     seen(store)
     parts = parts_read_of_heads(monkeypatch)
-    monkeypatch.setattr(HeadCounts, "guess", lambda *_: 1001)
+    monkeypatch.setattr(HeadCounts, "guess", lambda *_: 2001)
 
     assert len(seen(store)) == 20
     assert [bool(part) for part in parts] == [True]
