@@ -247,6 +247,30 @@ def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
     assert seen(store) == ["one", "two"]
 
 
+@pytest.mark.parametrize("is_seen_long_before", [False, True])
+def test_a_revision_that_is_finished_after_the_query_is_seen_whole_among_farther_ones(
+    store: ChromaDocuments,
+    monkeypatch: pytest.MonkeyPatch,
+    is_seen_long_before: bool,  # noqa: FBT001
+) -> None:
+    others = store.begin("acme", document("others"), "far away")
+    others.add([Chunk(0, 0, 3, "far"), Chunk(1, 4, 8, "away")], -vectors(2))
+    others.commit()
+    if is_seen_long_before:
+        write(store, ["old"]).commit()
+        assert seen(store, 2) == ["old", "away"]
+    revision = store.begin("acme", document(), "one two")
+    revision.add([Chunk(0, 0, 3, "one")], vectors(2)[:1])
+
+    def finish() -> None:
+        revision.add([Chunk(1, 4, 7, "two")], vectors(2)[1:])
+        revision.commit()
+
+    monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, finish))
+
+    assert seen(store, 2) == ["one", "two"]
+
+
 def test_what_was_seen_before_the_query_is_not_fetched_twice(
     store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
