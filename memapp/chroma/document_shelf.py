@@ -83,7 +83,8 @@ class Shelf:
         parts = (name.partition("/") for name in dict.fromkeys(attempts))
         one_of = {key: attempt for key, _, attempt in parts}
         unchanged = self._unchanged(one_of)
-        return unchanged | self.heads_of(key for key in one_of if key not in unchanged)
+        others = [key for key in one_of if key not in unchanged]
+        return unchanged | self.heads_of(others) if others else unchanged
 
     def all_heads(self) -> dict[str, Head]:
         """Return the heads of all documents, by key."""
@@ -219,7 +220,10 @@ class Shelf:
     def _read(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """Return those of the chunks that are kept here or are there, by id."""
         chunks = self.cache.chunks.find(ids)
-        found = self.chunks.get(ids=[one for one in ids if one not in chunks], include=_CHUNK)
+        missing = [one for one in ids if one not in chunks]
+        if not missing:
+            return chunks
+        found = self.chunks.get(ids=missing, include=_CHUNK)
         read = {
             raw: stored.chunk
             for raw, stored in zip(found.ids, self._decoded_chunks(found), strict=True)
