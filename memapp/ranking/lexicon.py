@@ -79,14 +79,17 @@ class Lexicon:
     def _read(self, text: str) -> TermNumbers:
         words = words_of(text)
         try:
-            numbers = list(chain.from_iterable(map(self._numbers_of_word.__getitem__, words)))
+            return self._numbers(words)
         except KeyError:
-            # Soon most texts have no word that is new.
+            # Soon hardly a text has a word that is new.
             for word in words:
                 if word not in self._numbers_of_word:
                     self._numbers_of_word[word] = tuple(map(self._number, terms_of_word(word)))
-            return self._read(text)
-        return np.array(numbers, dtype=np.int32)
+            return self._numbers(words)
+
+    def _numbers(self, words: Sequence[str]) -> TermNumbers:
+        numbers = chain.from_iterable(map(self._numbers_of_word.__getitem__, words))
+        return np.array(list(numbers), dtype=np.int32)
 
     def _lookup(self, term: str, beyond: dict[str, int]) -> int:
         known = self._number_of.get(term)
