@@ -346,7 +346,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         "MEMORY_SHARDS",
         Whole(1, 1024),
-        32,
+        8,
         "Collections that a tenant's memories are spread over; kept once the store exists.",
         _RETRIEVAL,
     ),

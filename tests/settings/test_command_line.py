@@ -28,7 +28,7 @@ def test_config_shows_every_setting_with_value_and_source(
     rows = [line.split() for line in result.output.splitlines()]
     assert result.exit_code == 0
     assert ["CHROMA_PORT", "9000", "environment", "variable", "CHROMA_PORT"] in rows
-    assert ["MEMORY_SHARDS", "32", "default"] in rows
+    assert ["MEMORY_SHARDS", "8", "default"] in rows
     assert {setting.name for setting in DECLARED} <= {row[0] for row in rows if row}
 
 
