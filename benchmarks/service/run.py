@@ -30,7 +30,10 @@ GROWTH = Operation("growth", "search at several populations", {"search": 100}, (
 """The search of `OPERATIONS`, of contestants that hold different populations."""
 
 _CLIENTS_A_WORKER = 8
-"""Enough for each worker to get some, however the kernel deals connections out."""
+"""Enough for most workers to get some, however the kernel deals connections out."""
+
+_CLIENTS_ALONE = (1, 1, 1)
+"""A client alone mostly meets the same worker, which may have got too few of the others."""
 
 PARTS = (*(operation.name for operation in OPERATIONS), "recall", "starts", "flat", "growth")
 """What can be chosen to be measured."""
@@ -143,13 +146,14 @@ class Run:
     def _ask_for_everybody(self, memapp: MemappService) -> None:
         """Let each worker be asked for each user some times, for it keeps whom it is asked for."""
         corpus, order = memapp.corpus, random.Random(self._seed)  # noqa: S311 - no secret
-        calls = []
-        for _ in range(_CLIENTS_A_WORKER * self._size.processes):
-            users = list(range(corpus.users))
-            order.shuffle(users)
-            calls.append([_question(corpus, user, user % corpus.questions) for user in users])
         began = time.perf_counter()
-        memapp.drive(calls, 3600)
+        for clients in (_CLIENTS_A_WORKER * self._size.processes, *_CLIENTS_ALONE):
+            calls = []
+            for _ in range(clients):
+                users = list(range(corpus.users))
+                order.shuffle(users)
+                calls.append([_question(corpus, user, user % corpus.questions) for user in users])
+            memapp.drive(calls, 3600)
         took = time.perf_counter() - began
         self._say(f"{memapp.name} at {corpus.label}: everybody was asked for in {took:.1f} s")
 
