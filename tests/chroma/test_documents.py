@@ -232,9 +232,8 @@ def test_a_revision_that_becomes_current_after_the_query_is_seen_whole(
     assert seen(store) == ["three", "four", "five"]
 
 
-def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
-    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def half_written(store: ChromaDocuments) -> Callable[[], None]:
+    """Write the first of a revision's two chunks; return what writes the other and commits."""
     revision = store.begin("acme", document(), "one two")
     revision.add([Chunk(0, 0, 3, "one")], vectors(2)[:1])
 
@@ -242,6 +241,13 @@ def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
         revision.add([Chunk(1, 4, 7, "two")], vectors(2)[1:])
         revision.commit()
 
+    return finish
+
+
+def test_a_first_revision_that_is_half_written_at_the_query_is_seen_whole(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = half_written(store)
     monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, finish))
 
     assert seen(store) == ["one", "two"]
@@ -259,13 +265,7 @@ def test_a_revision_that_is_finished_after_the_query_is_seen_whole_among_farther
     if is_seen_long_before:
         write(store, ["old"]).commit()
         assert seen(store, 2) == ["old", "away"]
-    revision = store.begin("acme", document(), "one two")
-    revision.add([Chunk(0, 0, 3, "one")], vectors(2)[:1])
-
-    def finish() -> None:
-        revision.add([Chunk(1, 4, 7, "two")], vectors(2)[1:])
-        revision.commit()
-
+    finish = half_written(store)
     monkeypatch.setattr(Collection, "query", after_the_first_call(Collection.query, finish))
 
     assert seen(store, 2) == ["one", "two"]
