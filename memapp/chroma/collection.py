@@ -9,6 +9,7 @@ import numpy as np
 from chromadb.api.models.Collection import Collection as ChromaCollection
 from chromadb.errors import NotFoundError
 
+from memapp.chroma.bundling import bundled, unbundled
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma.session import Session, resolve
 from memapp.records import Vector, Vectors
@@ -276,8 +277,9 @@ class Collection:
             arguments = {
                 "ids": list(ids[part]),
                 "embeddings": None if vectors is None else vectors[part],
-                "metadatas": None if metadatas is None else list(metadatas[part]),
-                "documents": None if documents is None else list(documents[part]),
+                "metadatas": None if metadatas is None else [*map(bundled, metadatas[part])],
+                # No text is none: an empty one would be indexed like any other.
+                "documents": None if documents is None else [t or None for t in documents[part]],
             }
             self._run(partial(method, **arguments), remake=True, may_repeat=may_repeat)
 
@@ -322,7 +324,7 @@ def _records(found: Any, include: Sequence[str], pick: Callable[[Any], Any]) -> 
         vectors = vectors.reshape(len(ids), -1) if ids else np.empty((0, 0), dtype=np.float32)
     return Records(
         ids=list(ids),
-        metadatas=_part(found, "metadatas", include, pick, {}),
+        metadatas=[*map(unbundled, _part(found, "metadatas", include, pick, {}))],
         documents=_part(found, "documents", include, pick, ""),
         vectors=vectors,
         distances=_part(found, "distances", include, pick, 0.0),
@@ -333,7 +335,7 @@ def _whole(found: Any, row: int) -> Callable[[Any], Any]:
     """Return what picks, from each part of a query's answer, the records of one vector.
 
     A record that was deleted while Chroma answered comes with its id and nothing else; every
-    record of ours has metadata and a document, so that such a one can be told and left out.
+    record of ours has metadata, so that such a one can be told and left out.
     """
     told = [part[row] for name in ("metadatas", "documents") if (part := found.get(name))]
     kept = [

@@ -1,0 +1,130 @@
+"""What memories and changes look like in Chroma, and that former records are read as ever."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memapp.chroma import collection
+from memapp.chroma.bundling import KEY, bundled, unbundled
+from memapp.chroma.cache_budget import Budget
+from memapp.chroma.collection import Collection
+from memapp.chroma.connection import Connection
+from memapp.chroma.memories import ChromaMemories
+from memapp.embedders.hashing import HashEmbedder
+from memapp.records import Memory, MemoryDraft, MemoryScope
+
+EMBEDDER = HashEmbedder()
+
+
+def open_store(connection: Connection) -> ChromaMemories:
+    return ChromaMemories(
+        connection,
+        EMBEDDER.identity,
+        lambda: datetime.now(UTC),
+        shards=1,
+        claim_lifetime=timedelta(hours=24),
+        cache=Budget(10_000_000, loads_at=1),
+    )
+
+
+def add(store: ChromaMemories, text: str) -> Memory:
+    draft = MemoryDraft("ann", text, metadata={"topic": "tea", "tags": ["a"]})
+    return store.add("acme", [draft], EMBEDDER.embed_documents([text]))[0].memory
+
+
+def raw(connection: Connection) -> dict[str, tuple[Mapping[str, Any], str | None]]:
+    shard = connection.run(lambda session: session.client.get_collection("memories.acme.000"))
+    found = shard.get(include=["metadatas", "documents"])
+    assert found["metadatas"] is not None
+    assert found["documents"] is not None
+    rows = zip(found["metadatas"], found["documents"], strict=True)
+    return dict(zip(found["ids"], rows, strict=True))
+
+
+@pytest.fixture
+def written_formerly(connection: Connection) -> Memory:
+    """A memory, and the change that announced it, with all their keys side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "bundled", lambda fields: fields)
+        return add(open_store(connection), "ann drinks tea")
+
+
+def test_a_memory_is_kept_under_the_keys_that_searches_filter_by(connection: Connection) -> None:
+    memory = add(open_store(connection), "ann drinks tea")
+    fields, text = raw(connection)[memory.id]
+    assert set(fields) == {"scope", "occurred", "created", "updated", "x.topic", KEY}
+    assert text == memory.text
+
+
+def test_a_change_is_kept_under_three_keys_and_without_a_text(connection: Connection) -> None:
+    add(open_store(connection), "ann drinks tea")
+    changes = [row for one, row in raw(connection).items() if one.startswith("c.")]
+    assert [(set(fields), text) for fields, text in changes] == [({"kind", "change_of", KEY}, None)]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scope": "ann", "version": 3, "digest": "d", "token": "t", "timed": False, "claim": "c"},
+        {"scope": "ann", "version": 1, "metadata": '{"a": "\\u00e9\\ud83d"}', "x.digest": "x"},
+        {"kind": "change", "change_of": "ann", "writer": "w", "number": 9, "memories": "", "at": 7},
+        {"kind": "version", "owner": "ann", "version": 2, "token": "t"},
+        {"attempt": "a", "chunks": 4},
+        {},
+    ],
+)
+def test_metadata_comes_back_as_it_was(fields: Mapping[str, Any]) -> None:
+    assert unbundled(bundled(fields)) == fields
+
+
+def test_what_an_update_removed_is_gone_although_it_still_lies_beside_the_bundle() -> None:
+    left = {"scope": "ann", "claim": "c", "version": 1, "token": "old"}
+    written = bundled({"scope": "ann", "version": 2, "token": "new", "claim": None})
+    assert unbundled({**left, **written}) == {"scope": "ann", "version": 2, "token": "new"}
+
+
+def test_a_former_memory_is_found_changed_and_deleted(
+    connection: Connection, written_formerly: Memory
+) -> None:
+    store = open_store(connection)
+    assert KEY not in raw(connection)[written_formerly.id][0]
+    assert store.view("acme", MemoryScope("ann")).scan(None) == [written_formerly]
+
+    now = written_formerly.updated_at + timedelta(seconds=1)
+    revised = replace(written_formerly, text="ann drinks coffee", version=2, updated_at=now)
+    vector = np.asarray(EMBEDDER.embed_documents([revised.text])[0])
+    assert store.revise("acme", written_formerly, revised, vector)
+    assert KEY in raw(connection)[written_formerly.id][0]
+    assert open_store(connection).get("acme", written_formerly.id) == revised
+    assert store.view("acme", MemoryScope("ann")).scan(None) == [revised]
+
+    assert store.delete("acme", revised.id)
+    assert store.view("acme", MemoryScope("ann")).scan(None) == []
+
+
+def test_a_former_memory_is_not_stored_twice(
+    connection: Connection, written_formerly: Memory
+) -> None:
+    again = add(open_store(connection), written_formerly.text)
+    assert again == written_formerly
+
+
+def test_a_reader_of_former_changes_follows_new_ones(connection: Connection) -> None:
+    writer, reader = open_store(connection), open_store(connection)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(collection, "bundled", lambda fields: fields)
+        first = add(writer, "ann drinks tea")
+        assert reader.view("acme", MemoryScope("ann")).scan(None) == [first]
+    second = add(writer, "ann drinks coffee")
+    found = reader.view("acme", MemoryScope("ann")).scan(None)
+    assert sorted(found, key=lambda one: one.created_at) == [first, second]
+
+
+def test_records_without_text_come_back_with_an_empty_one(connection: Connection) -> None:
+    shelf: Collection = connection.ensure("shelf", {"kind": "shelf"})
+    shelf.add(["a"], np.eye(1, 8, dtype=np.float32), [{"n": 1}], [""])
+    assert shelf.get(ids=["a"], include=["documents"]).documents == [""]
