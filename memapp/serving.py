@@ -6,7 +6,7 @@ into 503 for `DRAIN_SECONDS` while everything is still served; then each worker 
 waits, closes its door, finishes its requests and goes. Reload and `max_requests` need no first
 step, because other workers go on answering.
 
-Knows gunicorn, and of memapp only the settings. Nothing here opens Chroma.
+Knows gunicorn, and of memapp only the settings and what workers need. Nothing here opens Chroma.
 """
 
 import functools
@@ -31,7 +31,7 @@ from gunicorn.http.message import Request
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from memapp import heap, settings
+from memapp import heap, settings, wiring
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.turning_away import turn_away
@@ -181,15 +181,18 @@ def on_starting(server: Arbiter) -> None:
     """Prepare what the workers share.
 
     Large libraries are imported once, before the fork: workers start in a fraction of the time and
-    share the memory. Importing Chroma's is safe; it is an open client that does not survive a fork.
+    share the memory. Importing Chroma's is safe, and onnxruntime's; it is an open client, and a
+    loaded network, that does not survive a fork.
     """
+    loaded = _checked_settings(server, server.cfg.workers)
     heap.keep_small()
     _drain_flag()
     _let_booting_workers_be_stopped()
     import_chroma()
     importlib.import_module("flask_openapi")
+    wiring.import_rooms(loaded["EMBEDDER"])
     heap.share_with_forks()
-    server.log.debug("Imported chromadb before the fork")
+    server.log.debug("Imported what the workers need before the fork")
 
 
 def when_ready(server: Arbiter) -> None:

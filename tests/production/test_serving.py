@@ -323,12 +323,14 @@ def test_no_control_socket_is_left_for_others_to_find(tmp_path: Path) -> None:
     assert "control" not in server.log().lower()
 
 
-def test_importing_the_shared_modules_opens_no_chroma_client() -> None:
+def test_importing_the_shared_modules_opens_no_chroma_client_and_starts_no_thread() -> None:
     code = (
-        "from memapp import serving; from types import SimpleNamespace as N;"
-        "serving.on_starting(N(log=N(debug=print)));"
+        "from memapp import serving; from types import SimpleNamespace as N; import sys;"
+        "serving.on_starting(N(log=N(debug=print), cfg=N(chdir='.', workers=1)));"
+        "assert {'onnxruntime', 'tokenizers', 'memapp.chroma.memories'} <= set(sys.modules);"
         "from chromadb.api.shared_system_client import SharedSystemClient as S;"
-        "import threading; assert not S._identifier_to_system; assert threading.active_count() == 1"
+        "import os; assert not S._identifier_to_system;"
+        "assert len(os.listdir('/proc/self/task')) == 1"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "CI": ""})
 
