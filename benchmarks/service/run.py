@@ -32,6 +32,9 @@ GROWTH = Operation("growth", "search at several populations", {"search": 100}, (
 _CLIENTS_A_WORKER = 8
 """Enough for most workers to get some, however the kernel deals connections out."""
 
+_QUESTIONS_A_CLIENT = 200
+"""At least so many: a worker reads one user at a time, and answers for others from Chroma then."""
+
 _CLIENTS_ALONE = (1, 1, 1)
 """A client alone mostly meets the same worker, which may have got too few of the others."""
 
@@ -150,7 +153,7 @@ class Run:
         for clients in (_CLIENTS_A_WORKER * self._size.processes, *_CLIENTS_ALONE):
             calls = []
             for _ in range(clients):
-                users = list(range(corpus.users))
+                users = list(range(corpus.users)) * max(1, _QUESTIONS_A_CLIENT // corpus.users)
                 order.shuffle(users)
                 calls.append([_question(corpus, user, user % corpus.questions) for user in users])
             memapp.drive(calls, 3600)
