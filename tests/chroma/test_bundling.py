@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,25 +10,18 @@ import pytest
 
 from memapp.chroma import collection
 from memapp.chroma.bundling import KEY, bundled, unbundled
-from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.embedders.hashing import HashEmbedder
 from memapp.records import Memory, MemoryDraft, MemoryScope
+from tests.chroma.memory_stores import open_memories
 
 EMBEDDER = HashEmbedder()
 
 
 def open_store(connection: Connection) -> ChromaMemories:
-    return ChromaMemories(
-        connection,
-        EMBEDDER.identity,
-        lambda: datetime.now(UTC),
-        shards=1,
-        claim_lifetime=timedelta(hours=24),
-        cache=Budget(10_000_000, loads_at=1),
-    )
+    return open_memories(connection, EMBEDDER.identity)
 
 
 def add(store: ChromaMemories, text: str) -> Memory:

@@ -7,14 +7,13 @@ processes, reach it directly and act between the loss and whatever follows it.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma.cache_budget import Budget
 from memapp.chroma.connection import Connection
 from memapp.chroma.documents import ChromaDocuments
 from memapp.chroma.memories import ChromaMemories
@@ -31,6 +30,7 @@ from memapp.records import (
     Vector,
 )
 from tests.chroma.fake_servers import Gate, gate
+from tests.chroma.memory_stores import open_memories
 from tests.chroma_server import ChromaServer
 
 IDENTITY = EmbedderIdentity("test", "axes", 8, "1")
@@ -82,14 +82,7 @@ def connect(chroma_database: str) -> Iterator[Open]:
 
 
 def memories(connection: Connection) -> ChromaMemories:
-    return ChromaMemories(
-        connection,
-        IDENTITY,
-        lambda: datetime.now(UTC),
-        shards=1,
-        claim_lifetime=timedelta(hours=24),
-        cache=Budget(10_000_000, loads_at=1),
-    )
+    return open_memories(connection, IDENTITY)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 
 from memapp.backends import http
 from memapp.chroma import change_log, memory_revision, memory_sweep
-from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
@@ -20,6 +19,7 @@ from memapp.errors import StoreTimeout
 from memapp.records import Memory, MemoryDraft, MemoryScope, Vector
 from memapp.services.memories import Memories, MemoryChanges
 from tests.chroma.fake_servers import Gate, gate
+from tests.chroma.memory_stores import open_memories
 from tests.chroma_server import ChromaServer
 
 EMBEDDER = HashEmbedder()
@@ -58,14 +58,7 @@ def start(relay: Gate, chroma_database: str, clock: MovableClock) -> Iterator[St
         config = ChromaConfig(host="127.0.0.1", port=relay.port, database=chroma_database)
         connection = Connection(partial(http.connect, config), patience=config.patience)
         opened.append(connection)
-        return ChromaMemories(
-            connection,
-            EMBEDDER.identity,
-            clock,
-            shards=1,
-            claim_lifetime=timedelta(hours=24),
-            cache=Budget(10_000_000, loads_at=1),
-        )
+        return open_memories(connection, EMBEDDER.identity, clock=clock)
 
     yield start_one
     for connection in opened:

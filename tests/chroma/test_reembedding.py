@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -16,6 +15,7 @@ from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.reembedding import reembed
 from memapp.errors import EmbedderMismatch
 from memapp.records import EmbedderIdentity, MemoryDraft, MemoryScope, Vector, Vectors
+from tests.chroma.memory_stores import open_memories
 
 ANN = MemoryScope("ann")
 
@@ -40,14 +40,7 @@ OLD, NEW = Counting("old", "abcd"), Counting("new", "abcdefgh")
 
 
 def store_of(connection: Connection, embedder: Counting) -> ChromaMemories:
-    return ChromaMemories(
-        connection,
-        embedder.identity,
-        lambda: datetime.now(UTC),
-        shards=2,
-        claim_lifetime=timedelta(hours=1),
-        cache=Budget(0),
-    )
+    return open_memories(connection, embedder.identity, shards=2, cache=Budget(0))
 
 
 def wording(_collection: str, _fields: Mapping[str, Any], text: str) -> str:

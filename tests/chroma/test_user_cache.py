@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from memapp.chroma.write_marks import WriteMarks
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreBroken, StoreTimeout
 from memapp.records import EmbedderIdentity, Memory, MemoryDraft, MemoryScope, Vector
+from tests.chroma.memory_stores import open_memories
 from tests.chroma_server import ChromaServer
 
 IDENTITY = EmbedderIdentity("test", "axes", 8, "1")
@@ -50,12 +51,11 @@ class Processes:
     def start(self, *, capacity: int = 10_000_000, loads_at: int = 1) -> ChromaMemories:
         connection = Connection(self._connect, patience=ChromaConfig().patience)
         self._opened.append(connection)
-        return ChromaMemories(
+        return open_memories(
             connection,
             IDENTITY,
-            clock,
+            clock=clock,
             shards=2,
-            claim_lifetime=timedelta(hours=24),
             cache=Budget(capacity, loads_at=loads_at),
             marks=None if self._store is None else WriteMarks.of_host(self._store),
         )
