@@ -181,8 +181,7 @@ def on_starting(server: Arbiter) -> None:
     """Prepare what the workers share.
 
     Large libraries are imported once, before the fork: workers start in a fraction of the time and
-    share the memory. Importing Chroma's is safe, and onnxruntime's; it is an open client, and a
-    loaded network, that does not survive a fork.
+    share the memory. Importing Chroma's is safe; it is an open client that does not survive a fork.
     """
     loaded = _checked_settings(server, server.cfg.workers)
     heap.keep_small()

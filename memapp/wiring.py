@@ -5,6 +5,7 @@ name plug-ins: by 'module:attribute', imported when a setting asks for them.
 """
 
 import importlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -75,9 +76,14 @@ def init_app(app: Flask) -> None:
 def import_rooms(embedder: str) -> None:
     """Import all that an app with this embedder will need, so that processes forked later share it.
 
-    Measured with four workers that have embedded: 433 MB without, 387 with (PSS).
+    A network's libraries are left to each process if onnxruntime's telemetry is on, which memapp
+    turns off unless the environment says otherwise: its thread, started at import, makes forked
+    children crash, or hang when they end (onnxruntime PR 27379).
     """
-    for module in (*_LATE_IMPORTS, *_LIBRARIES.get(embedder, ())):
+    modules = list(_LATE_IMPORTS)
+    if os.environ.get("ORT_DISABLE_TELEMETRY") == "1":
+        modules += _LIBRARIES.get(embedder, ())
+    for module in modules:
         importlib.import_module(module)
 
 

@@ -1,6 +1,7 @@
 """Under gunicorn no request is lost when workers stop, and faults are told before the start."""
 
 import os
+import pkgutil
 import re
 import signal
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 import requests
 
+import memapp.chroma
 from memapp.turning_away import turn_away
 from tests.production.memapp_server import MemappServer
 
@@ -52,6 +54,7 @@ class SlowServer(MemappServer):
         (folder / "wsgi.py").write_text(SLOW_APP)
         with (folder / "gunicorn.conf.py").open("a") as configuration:
             configuration.write("serving.import_chroma = lambda: None\n")
+            configuration.write("serving.wiring.import_rooms = lambda _: None\n")
 
 
 @contextmanager
@@ -323,16 +326,45 @@ def test_no_control_socket_is_left_for_others_to_find(tmp_path: Path) -> None:
     assert "control" not in server.log().lower()
 
 
-def test_importing_the_shared_modules_opens_no_chroma_client_and_starts_no_thread() -> None:
+def test_workers_share_all_that_an_app_imports_late(tmp_path: Path) -> None:
+    modules, _ = _imported_before_the_fork(tmp_path)
+    rooms = {f"memapp.chroma.{one.name}" for one in pkgutil.iter_modules(memapp.chroma.__path__)}
+    assert rooms - modules == {"memapp.chroma.reembedding"}  # Only the command needs it.
+    assert {"onnxruntime", "tokenizers"} <= modules
+
+
+@pytest.mark.parametrize("telemetry", ["off", "on"])
+def test_what_is_imported_before_the_fork_opens_no_client_and_starts_no_thread(
+    tmp_path: Path, telemetry: str
+) -> None:
+    # With telemetry on, a thread of onnxruntime's makes forked children crash, or hang at exit.
+    environ = {"ORT_DISABLE_TELEMETRY": "0"} if telemetry == "on" else {}
+    modules, threads = _imported_before_the_fork(tmp_path, **environ)
+    assert threads == 1
+    assert ("onnxruntime" in modules) == (telemetry == "off")
+
+
+def _imported_before_the_fork(home: Path, **environ: str) -> tuple[set[str], int]:
+    """Return the modules that gunicorn's master has imported, and its number of threads."""
     code = (
-        "from memapp import serving; from types import SimpleNamespace as N; import sys;"
-        "serving.on_starting(N(log=N(debug=print), cfg=N(chdir='.', workers=1)));"
-        "assert {'onnxruntime', 'tokenizers', 'memapp.chroma.memories'} <= set(sys.modules);"
+        "from memapp import serving; from types import SimpleNamespace as N; import os, sys;"
+        "serving.on_starting(N(log=N(debug=len), cfg=N(chdir='.', workers=1)));"
         "from chromadb.api.shared_system_client import SharedSystemClient as S;"
-        "import os; assert not S._identifier_to_system;"
-        "assert len(os.listdir('/proc/self/task')) == 1"
+        "assert not S._identifier_to_system;"
+        "print(len(os.listdir('/proc/self/task')), *sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "CI": ""})
+    # onnxruntime starts no thread where it sees CI.
+    hidden = {"CI", "ORT_DISABLE_TELEMETRY"}
+    ours = {name: value for name, value in os.environ.items() if name not in hidden}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**ours, "HOME": str(home), "MEMAPP_EMBEDDER": "minilm", **environ},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    threads, *modules = ran.stdout.split()
+    return set(modules), int(threads)
 
 
 def _wait_for_status(server: MemappServer, status: int) -> None:
