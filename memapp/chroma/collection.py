@@ -178,7 +178,8 @@ class Collection:
     ) -> None:
         """Store records, in order, over those that are there.
 
-        Metadata is merged with what is there: give None for a key to remove it.
+        Metadata is merged with what is there: give None for a key to remove it. An empty document
+        leaves the one that is there.
         """
         self._write(
             ChromaCollection.upsert, ids, vectors, metadatas, documents, may_repeat=may_repeat
@@ -195,7 +196,8 @@ class Collection:
     ) -> None:
         """Change parts of records that are there; unknown ids are ignored.
 
-        Metadata is merged with what is there: give None for a key to remove it.
+        Metadata is merged with what is there: give None for a key to remove it. An empty document
+        leaves the one that is there.
         """
         self._write(
             ChromaCollection.update, ids, vectors, metadatas, documents, may_repeat=may_repeat
