@@ -1,17 +1,21 @@
 """Filters in Chroma's `where` language, as far as that language can say them.
 
-`narrow` never loses a record that `filters.matches` accepts; it may let others through, so callers
-apply `filters.matches` to what comes back. How Chroma 1.5.9 compares was measured, embedded and
-over HTTP alike: `$ne` and `$nin` hold for records without the key; kinds are told apart, but
-integers and floats are one kind; an operand that is a float is cut to an integer before it is
-compared with a stored integer (`1 < 1.5` is false), and an integer is rounded to a float before it
-is compared with a stored float. Only numbers can be ordered.
+`narrow` never loses a record that `filters.matches` accepts, but for one whose float Chroma stores
+as the very integer that the filter rules out; it may let others through, so callers apply
+`filters.matches` to what comes back. How Chroma 1.5.9 compares was measured, embedded and over HTTP
+alike: `$ne` and `$nin` hold for records without the key; kinds are told apart, but integers and
+floats are one kind; an operand that is a float is cut to an integer before it is compared with a
+stored integer (`1 < 1.5` is false), and an integer is rounded to a float before it is compared with
+a stored float. Only numbers can be ordered. One random float in seven is stored as a neighbour of
+itself, at most 4 units in the last place away: Chroma writes floats as JSON, and reads those of
+many digits quickly, not exactly.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeGuard
 
 from memapp.filters import And, Comparison, Filter, Not, Operator, Or, Scalar
 
@@ -23,6 +27,13 @@ NameOf = Callable[[str], str | None]
 
 EXACT = 2**53
 """Up to here every integer is a float too (IEEE 754 double)."""
+
+_DRIFT = 16
+"""Units in the last place that a stored float may be away from what it was: four times the most
+that was seen among 24,000 random ones."""
+
+_EXACT_TENS = 22
+"""Powers of ten up to this one are floats themselves."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -115,33 +126,63 @@ def _compared(name: str, op: Operator, value: Scalar | tuple[Scalar, ...]) -> Wh
 
 def _listed(name: str, op: Operator, values: Sequence[Scalar]) -> Where | None:
     """Translate `in` and `nin`; Chroma wants the operands of one list to be of one type."""
-    operands = [operand for value in values if (operand := _operand(value)) is not None]
+    operands = [_operand(value) for value in values if not _may_drift(value)]
     by_type = [[o for o in operands if type(o) is kind] for kind in (str, bool, int, float)]
-    if op == "in":
-        if len(operands) < len(values):
-            return None
-        return _any_of([{name: {"$in": same}} for same in by_type if same])
-    # A float with a fraction, as an operand, would also rule out the integer it is cut to.
-    return _all_of([{name: {"$nin": same}} for same in by_type[:3] if same])
+    if op == "nin":
+        # A float with a fraction, as an operand, would also rule out the integer it is cut to.
+        return _all_of([{name: {"$nin": same}} for same in by_type[:3] if same])
+    near = [_near(name, value) for value in values if _is_number(value) and _may_drift(value)]
+    return _any_of([*({name: {"$in": same}} for same in by_type if same), *near])
 
 
-def _operand(value: Scalar) -> str | int | float | bool | None:
-    """Return what equals `value` in Chroma, or None where rounding might lose an equal."""
+def _operand(value: Scalar) -> str | int | float | bool:
     if isinstance(value, str | bool):
         return value
     if isinstance(value, datetime):
         return stamp(value)
-    if not abs(value) <= EXACT:
-        return None
     return int(value) if int(value) == value else value
 
 
-def _ordered(name: str, op: Operator, value: Scalar) -> Where | None:
-    operand = _operand(value)
-    if operand is None or isinstance(operand, str | bool):
+def _near(name: str, value: float) -> Where | None:
+    """Return what holds for all that a number may be stored as; None if that cannot be said."""
+    bounds = _bounds(value)
+    if bounds is None:
         return None
-    if isinstance(operand, int):
-        return {name: {f"${op}": operand}}
-    if op in {"gt", "gte"}:
-        return {name: {"$gt": math.floor(operand)}}
-    return {name: {"$lt": math.ceil(operand)}}
+    return {"$and": [{name: {"$gte": bounds[0]}}, {name: {"$lte": bounds[1]}}]}
+
+
+def _ordered(name: str, op: Operator, value: Scalar) -> Where | None:
+    if isinstance(value, datetime):
+        return {name: {f"${op}": stamp(value)}}
+    bounds = _bounds(value) if _is_number(value) else None
+    if bounds is None:
+        return None
+    return {name: {"$gte": bounds[0]} if op in {"gt", "gte"} else {"$lte": bounds[1]}}
+
+
+def _bounds(value: float) -> tuple[int, int] | None:
+    """Return the integers around all that a number may be stored as; None if it is too large."""
+    if not abs(value) <= EXACT:
+        return None
+    drift = _DRIFT * math.ulp(value)
+    return math.floor(value - drift), math.ceil(value + drift)
+
+
+def _may_drift(value: Scalar) -> bool:
+    """Tell whether a number may be stored, as a float, as a neighbour of itself.
+
+    It is not if its digits and its power of ten are floats, for then one division or product is
+    all there is to reading it, and that is rounded rightly (Clinger, "How to read floating point
+    numbers accurately", PLDI 1990).
+    """
+    if not _is_number(value):
+        return False
+    if not abs(value) <= EXACT:
+        return True
+    _, digits, exponent = Decimal(repr(float(value))).as_tuple()
+    tens = exponent if isinstance(exponent, int) else math.inf
+    return int("".join(map(str, digits))) > EXACT or abs(tens) > _EXACT_TENS
+
+
+def _is_number(value: Scalar) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

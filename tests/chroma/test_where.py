@@ -21,8 +21,10 @@ LISTED: tuple[Operator, ...] = ("in", "nin")
 # the same face in several types.
 WHOLE = [0, 1, -1, 2, 2**53, 2**53 + 1, -(2**53) - 1, 2**63 - 1, 2**63, -(2**63), 10**400]
 BROKEN = [0.0, 1.0, -0.5, 0.5, 1.5, -1.5, float(2**53), 1e300, -1e300, 5e-324]
+# Chroma reads these as their neighbours, among which there are whole ones.
+DRIFTING = [1801439850948199.0, 9007199254740991.0, -2060506908940115.0, 99.99999999999999]
 WORDS = ["", "a", "ab", "1", "True", "ä", "A", "$eq", "%", "'"]
-SCALARS: list[Scalar] = [*WHOLE, *BROKEN, *WORDS, True, False]
+SCALARS: list[Scalar] = [*WHOLE, *BROKEN, *DRIFTING, *WORDS, True, False]
 LISTS: list[Any] = [["a"], ["ab", "1"], [1], [0, 2], [1.5, 1.0], [True], [False, True]]
 TIMES: list[Scalar] = [
     datetime(1, 1, 1, tzinfo=UTC),
@@ -104,6 +106,12 @@ def test_narrowing_a_comparison_never_loses_a_match(collection: Collection) -> N
     assert losing == {}
 
 
+def test_a_number_stored_as_the_bound_of_a_range_is_not_lost(collection: Collection) -> None:
+    stored_as = collection.get(where={"m.x": 100}, include=[])["ids"]
+    assert [RECORDS[int(one)]["metadata.x"] for one in stored_as] == [99.99999999999999]
+    assert lost(collection, Comparison("metadata.x", "lt", 100)) == []
+
+
 @settings(max_examples=300, deadline=None)
 @given(filters)
 def test_narrowing_a_tree_of_conditions_never_loses_a_match(
@@ -116,8 +124,12 @@ def test_narrowing_a_tree_of_conditions_never_loses_a_match(
     ("condition", "where"),
     [
         (Comparison("metadata.x", "eq", "a"), {"m.x": {"$in": ["a"]}}),
-        (Comparison("metadata.x", "gt", 1.5), {"m.x": {"$gt": 1}}),
-        (Comparison("metadata.x", "lt", -1.5), {"m.x": {"$lt": -1}}),
+        (Comparison("metadata.x", "gt", 1.5), {"m.x": {"$gte": 1}}),
+        (
+            Comparison("metadata.x", "eq", 1801439850948199.0),
+            {"$and": [{"m.x": {"$gte": 1801439850948195}}, {"m.x": {"$lte": 1801439850948203}}]},
+        ),
+        (Comparison("metadata.x", "lt", -1.5), {"m.x": {"$lte": -1}}),
         (
             Comparison("when", "gte", datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)),
             {"when": {"$gte": 1_000_000}},
