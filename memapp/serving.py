@@ -28,12 +28,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from memapp import heap, settings, wiring
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
+from memapp.plain_requests import PlainParser
+from memapp.quick_answers import answer_quickly
 from memapp.turning_away import turn_away
 from memapp.unreadable_requests import answer_with_problems
 
@@ -76,22 +79,26 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             with suppress(BlockingIOError):  # Then it was called often enough.
                 os.write(self._call_away, b"!")
 
-    def handle(self, conn: TConn) -> object:
-        """Serve a request, and the next ones of that connection that follow soon.
+    def handle_request(self, req: Request, conn: TConn) -> bool:
+        """Answer a request, and the next ones of that connection that follow soon.
 
         Handing a connection back to the poller and from there to a thread again costs as much as
         serving a short request. A thread that stays goes as soon as it is needed elsewhere.
         """
-        events = select.poll()
-        events.register(conn.sock, select.POLLIN)
-        events.register(self._called_away, select.POLLIN)
-        while True:
-            may_stay = super().handle(conn)
-            # gunicorn gives other things than a bool too.
-            if may_stay is not True or conn.parser.unreader.buf.getvalue():
-                return may_stay
+        events = None
+        while super().handle_request(req, conn):
+            if type(conn.parser) is RequestParser:
+                conn.parser = PlainParser(conn.parser)
+            if not self._keepalive_after(conn, True) or conn.parser.unreader.buf.getvalue():  # noqa: FBT003
+                return True
+            if events is None:
+                events = select.poll()
+                events.register(conn.sock, select.POLLIN)
+                events.register(self._called_away, select.POLLIN)
             if not self._is_followed(events):
-                return may_stay
+                return True
+            req = next(conn.parser)
+        return False
 
     def _is_followed(self, events: select.poll) -> bool:
         """Wait for the next request, until it is certain that others need this thread more."""
@@ -205,6 +212,7 @@ def when_ready(server: Arbiter) -> None:
 def post_worker_init(worker: Worker) -> None:
     """Let the app know about draining, and clients about the worker and what it cannot read."""
     answer_with_problems()
+    answer_quickly()
     worker.wsgi = _told(worker.wsgi, worker_name=_worker_name())
 
 

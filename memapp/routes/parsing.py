@@ -20,6 +20,8 @@ from memapp.routes import field_messages, strict_json
 from memapp.routes.limits import limits
 from memapp.routes.problems import Problem, Refused
 
+_JSON = "application/json"
+
 Location = Sequence[int | str]
 """Where a fault lies: names and list positions, from the outside in."""
 
@@ -93,6 +95,11 @@ class Query(Part):
 
 class NoQuery(Query):
     """No parameters at all."""
+
+    @classmethod
+    def read(cls) -> Self:
+        """Refuse whatever parameters there are."""
+        return super().read() if request.environ.get("QUERY_STRING") else cls()
 
 
 class Header(Part):
@@ -183,11 +190,13 @@ def json_body() -> Any:
     Raises:
         Refused: there is no body, it is none of JSON, or not JSON at all.
     """
-    request.max_content_length = limits().MAX_BODY_BYTES
-    raw = request.get_data(cache=False)
+    asked = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    asked.max_content_length = limits().MAX_BODY_BYTES
+    raw = asked.get_data(cache=False)
     if not raw:
         raise Refused(malformed("the request has no body; send a JSON object"))
-    if request.mimetype != "application/json" or _charset() != "utf-8":
+    # What nearly all send is compared before it is taken apart.
+    if asked.environ.get("CONTENT_TYPE") != _JSON and not _is_json_in_utf8():
         raise Refused(unsupported("send the body as 'Content-Type: application/json', in UTF-8"))
     refuse_encoding()
     try:
@@ -198,7 +207,7 @@ def json_body() -> Any:
 
 def refuse_encoding() -> None:
     """Refuse a compressed body; a few bytes of it could become gigabytes."""
-    if request.content_encoding not in {None, "", "identity"}:
+    if request.environ.get("HTTP_CONTENT_ENCODING", "") not in {"", "identity"}:
         raise Refused(unsupported("send the body without a Content-Encoding"))
 
 
@@ -212,8 +221,9 @@ def unsupported(detail: str) -> Problem:
     return Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
 
 
-def _charset() -> str:
-    return request.mimetype_params.get("charset", "utf-8").lower().replace("utf8", "utf-8")
+def _is_json_in_utf8() -> bool:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    return request.mimetype == _JSON and charset in {"utf-8", "utf8"}
 
 
 def _parameters(query: bytes) -> Iterator[tuple[str, str]]:

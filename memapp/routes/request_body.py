@@ -29,7 +29,9 @@ class StrictRequest(Request):
         if promised is None and not self.environ.get("wsgi.input_terminated"):
             return io.BytesIO()
         body = _PromisedBody(cast("IO[bytes]", self.environ["wsgi.input"]), promised, most)
-        return cast("IO[bytes]", io.BufferedReader(body, _AT_ONCE))
+        # A buffer of its full size would cost a small body more than reading it.
+        size = _AT_ONCE if promised is None else min(promised + 1, _AT_ONCE)
+        return cast("IO[bytes]", io.BufferedReader(body, size))
 
 
 class _PromisedBody(io.RawIOBase):
