@@ -6,9 +6,13 @@ techniques for main memory database systems", SIGMOD 1984, section 5.2). For rea
 the cost of a request. There is no timer: whoever comes to an idle store calls at once. A call
 never begins before all whose items are in it have asked, so what was acknowledged before an
 answer was asked for is in the answer.
+
+Where calls of several coalescers are served one after the other anyway, a turnstile that they share
+keeps their groups open until it is their turn: twice as much goes together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -16,6 +20,28 @@ from memapp.errors import StoreBroken
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+
+class Turnstile:
+    """Lets one through after the other; a courtesy, so nobody waits at it for very long."""
+
+    PATIENCE = 0.5
+    """Seconds after which one goes through all the same, for the one before may wait for a server
+    that is down, and each must be told so in time."""
+
+    def __init__(self) -> None:
+        """Let the first one through."""
+        self._lock = Lock()
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Wait for the turn, and hold it within the `with` block."""
+        is_turn = self._lock.acquire(timeout=self.PATIENCE)
+        try:
+            yield
+        finally:
+            if is_turn:
+                self._lock.release()
 
 
 class Coalescer(Generic[Item, Outcome]):
@@ -26,15 +52,23 @@ class Coalescer(Generic[Item, Outcome]):
     start or to lose.
     """
 
-    def __init__(self, call: Callable[[list[Item]], list[Outcome]], *, most: int) -> None:
+    def __init__(
+        self,
+        call: Callable[[list[Item]], list[Outcome]],
+        *,
+        most: int,
+        turnstile: Turnstile | None = None,
+    ) -> None:
         """Prepare to serve submissions through `call`.
 
         Args:
             call: Takes items and returns one outcome per item, in the same order.
             most: How many items go together, unless one submission alone has more.
+            turnstile: To be passed before it is settled what goes together.
         """
         self._call = call
         self._most = most
+        self._turnstile = turnstile
         self._lock = Lock()
         self._waiting: list[_Submission[Item, Outcome]] = []
         self._is_led = False
@@ -61,7 +95,8 @@ class Coalescer(Generic[Item, Outcome]):
         try:
             # Whoever leads is the longest waiting one, so its own items are in this round.
             if not mine.is_done:
-                self._serve_round()
+                with nullcontext() if self._turnstile is None else self._turnstile.passing():
+                    self._serve_round()
         finally:
             if leads or mine.is_promoted:
                 self._hand_over()

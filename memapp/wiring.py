@@ -8,11 +8,12 @@ import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, cast
 
 from flask import Flask, current_app
 
-from memapp import plugins
+from memapp import errands, plugins
 from memapp.embedders.caching import with_query_cache
 from memapp.embedders.per_process import PerProcess
 from memapp.ports import Embedder, Reader
@@ -169,6 +170,9 @@ class _Rooms:
             claim_lifetime=timedelta(hours=self._config["IDEMPOTENCY_HOURS"]),
             cache=Budget(self._config["USER_CACHE_BYTES"]),
             marks=self._write_marks(),
+            company=self._company(),
+            # Chroma's server writes through one queue; the distributed engine does not.
+            writes_in_turn=self._config["CHROMA_MODE"] != "cloud",
         )
 
     def _write_marks(self) -> "WriteMarks | None":
@@ -179,10 +183,18 @@ class _Rooms:
             return WriteMarks.of_process(config["CHROMA_DB_PATH"])  # Locked against others.
         if config["CHROMA_MODE"] == "ephemeral":
             return WriteMarks.of_process("")
-        if not config["ONE_HOST"]:
-            return None
+        return WriteMarks.of_host(self._server()) if config["ONE_HOST"] else None
+
+    def _company(self) -> str:
+        """Return the name of those who write the same things to the same Chroma as this process."""
+        if not errands.family() or self._config["CHROMA_MODE"] != "http":
+            return ""
+        written = f"{self._server()}\0{self.embedder.identity}"
+        return f"{errands.family()}.{sha256(written.encode()).hexdigest()[:16]}"
+
+    def _server(self) -> str:
         names = ("CHROMA_HOST", "CHROMA_PORT", "CHROMA_TENANT", "CHROMA_DATABASE")
-        return WriteMarks.of_host("\0".join(str(config[name]) for name in names))
+        return "\0".join(str(self._config[name]) for name in names)
 
     def _make_memories(self) -> Memories:
         store = self.memory_store.get()

@@ -6,7 +6,7 @@ from threading import Event, Lock
 
 import pytest
 
-from memapp.coalescing import Coalescer
+from memapp.coalescing import Coalescer, Turnstile
 from memapp.errors import StoreBroken, StoreTimeout
 
 DEADLINE = 10.0
@@ -130,3 +130,35 @@ def test_hundreds_of_submissions_from_many_threads_are_all_answered() -> None:
         answers = list(threads.map(lambda n: lane.submit([n, -n]), range(500)))
 
     assert answers == [[f"n{n}", f"n{-n}"] for n in range(500)]
+
+
+def test_lanes_that_share_a_turnstile_take_turns_and_gather_until_theirs_comes() -> None:
+    gate = Gate(names)
+    turnstile = Turnstile()
+    first, second = (Coalescer(gate.write, most=100, turnstile=turnstile) for _ in range(2))
+    with ThreadPoolExecutor(3) as threads:
+        futures = [threads.submit(first.submit, [1])]
+        assert gate.entered.wait(DEADLINE)
+        futures.append(threads.submit(second.submit, [2]))
+        while not second._is_led:
+            Event().wait(0.001)
+        futures.append(threads.submit(second.submit, [3]))
+        while len(second._waiting) < 2:
+            Event().wait(0.001)
+        gate.opened.set()
+
+        assert [future.result(DEADLINE) for future in futures] == [["n1"], ["n2"], ["n3"]]
+
+    assert gate.rounds == [[1], [2, 3]]
+
+
+def test_nobody_waits_at_a_turnstile_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Turnstile, "PATIENCE", 0.01)
+    turnstile = Turnstile()
+
+    with turnstile.passing():
+        with turnstile.passing():
+            pass
+        with ThreadPoolExecutor(1) as threads:
+            lane = Coalescer(names, most=1, turnstile=turnstile)
+            assert threads.submit(lane.submit, [1]).result(DEADLINE) == ["n1"]

@@ -6,6 +6,7 @@ change never brings a deleted memory back; every acknowledged write is seen by e
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
@@ -20,6 +21,8 @@ from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
 from memapp.chroma.user_cache import ShardCache
 from memapp.chroma.write_marks import WriteMarks
+from memapp.coalescing import Turnstile
+from memapp.errands import Errands
 from memapp.ports import Clock, MemoryView
 from memapp.records import (
     Claim,
@@ -32,6 +35,18 @@ from memapp.records import (
     Vector,
     Vectors,
 )
+
+MOST_SENT = 16
+"""Additions that another process is asked to write; more are worth a write of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """Additions to one shard, on their way to whoever writes them."""
+
+    tenant: str
+    shard: int
+    additions: list[Addition]
 
 
 class ChromaMemories:
@@ -47,6 +62,8 @@ class ChromaMemories:
         claim_lifetime: timedelta,
         cache: Budget,
         marks: WriteMarks | None = None,
+        company: str = "",
+        writes_in_turn: bool = True,
     ) -> None:
         """Keep memories through `connection`; nothing is opened yet.
 
@@ -59,6 +76,8 @@ class ChromaMemories:
             claim_lifetime: For how long an idempotency key is remembered.
             cache: How much of users' memories this process may keep.
             marks: Counts writes, where all processes that write share it.
+            company: Name of the processes of this host that write together; see `Errands`.
+            writes_in_turn: Chroma makes one write after the other anyway.
         """
         self._shelves = MemoryShelves(connection, identity, shards)
         self._dimensions = identity.dimensions
@@ -70,6 +89,8 @@ class ChromaMemories:
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
         self._caches: dict[str, ShardCache] = {}
+        self._errands = Errands(company, self._add_here)
+        self._turnstile = Turnstile() if writes_in_turn else None
 
     def add(
         self, tenant: str, drafts: Sequence[MemoryDraft], vectors: Vectors
@@ -85,7 +106,9 @@ class ChromaMemories:
             additions = [
                 Addition(drafts[p], vectors[p], layout.text_digest(drafts[p])) for p in positions
             ]
-            stored = self._shard(tenant, number).add(additions)
+            errand = _Errand(tenant, number, additions)
+            is_small = len(additions) <= MOST_SENT
+            stored = self._errands.run(errand) if is_small else self._add_here(errand)
             outcomes.update(zip(positions, stored, strict=True))
         return [outcomes[position] for position in range(len(drafts))]
 
@@ -165,6 +188,9 @@ class ChromaMemories:
                 removed += self._shard(name.tenant, name.shard).sweep(now)
         return removed
 
+    def _add_here(self, errand: "_Errand") -> list[StoredMemory]:
+        return self._shard(errand.tenant, errand.shard).add(errand.additions)
+
     def _find_shard_of_memory(self, tenant: str, memory_id: str) -> MemoryShard | None:
         ledger = self._shelves.find_ledger(tenant)
         number = None if ledger is None else layout.shard_of_memory(memory_id, shard_count(ledger))
@@ -176,7 +202,13 @@ class ChromaMemories:
         with self._lock:
             shard = self._shards.get((tenant, number))
             if shard is None:
-                opening = partial(self._shelves.shard, tenant, number)
-                shard = MemoryShard(opening, number, self._clock, self._dimensions, self._marks)
+                shard = MemoryShard(
+                    partial(self._shelves.shard, tenant, number),
+                    number,
+                    self._clock,
+                    self._dimensions,
+                    marks=self._marks,
+                    turnstile=self._turnstile,
+                )
                 self._shards[tenant, number] = shard
             return shard

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
@@ -21,7 +21,7 @@ from memapp.chroma.memory_revision import MICROSECOND, MemoryRevision
 from memapp.chroma.memory_sweep import all_records_of, remove_leftovers
 from memapp.chroma.where import stamp
 from memapp.chroma.write_marks import WriteMarks
-from memapp.coalescing import Coalescer
+from memapp.coalescing import Coalescer, Turnstile
 from memapp.ports import Clock
 from memapp.records import ForgottenUser, Memory, MemoryDraft, StoredMemory, Vector
 
@@ -41,11 +41,13 @@ class Addition:
         draft: The draft.
         vector: Of its text, shape (dimensions,).
         digest: Of its text in its scope; see `memory_layout.text_digest`.
+        token: Names the write, so that it is known again should it be made twice.
     """
 
     draft: MemoryDraft
     vector: Vector
     digest: str
+    token: str = field(default_factory=new_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,9 @@ class MemoryShard:
         number: int,
         clock: Clock,
         dimensions: int,
+        *,
         marks: WriteMarks | None,
+        turnstile: Turnstile | None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -91,13 +95,14 @@ class MemoryShard:
             clock: Tells the time.
             dimensions: Length of a vector.
             marks: Where each write to a user's memories is counted, if anywhere.
+            turnstile: Where additions to all shards take turns, if they do.
         """
         self._marks = marks
         self._open = open_collection
         self._number = number
         self._clock = clock
         self.log = ChangeLog(clock, dimensions)
-        self._lane = Coalescer(self._add_together, most=GROUP_SIZE)
+        self._lane = Coalescer(self._add_together, most=GROUP_SIZE, turnstile=turnstile)
 
     @property
     def collection(self) -> Collection:
@@ -233,7 +238,7 @@ class MemoryShard:
             if not places[digest].holds(digest, now)
         ]
         outcomes = {
-            digest: StoredMemory(place.there.memory, is_new=False)
+            digest: _outcome(place.there, firsts[digest])
             for digest, place in places.items()
             if place.there is not None
         }
@@ -282,14 +287,15 @@ class MemoryShard:
     def _write_fresh(self, fresh: Sequence[_Fresh]) -> dict[str, StoredMemory]:
         if not fresh:
             return {}
-        token = new_token()
         records = [
             NewRecord(
-                one.memory.id, encode(one.memory, _making(one.addition, token)), one.memory.text,
+                one.memory.id,
+                encode(one.memory, _making(one.addition)),
+                one.memory.text,
                 one.addition.vector,
             )
             for one in fresh
-        ]  # fmt: skip
+        ]
         records += self._new_speakers([one.memory for one in fresh])
         # Found even when the memory in the first place is deleted.
         records += [
@@ -304,9 +310,11 @@ class MemoryShard:
         for one in fresh:
             # Not there any more: deleted since, so this writer may well have been the first.
             record = written.get(one.memory.id)
-            is_new = record is None or record.fields["token"] == token
-            memory = one.memory if record is None else record.memory
-            outcomes[one.addition.digest] = StoredMemory(memory, is_new)
+            outcomes[one.addition.digest] = (
+                StoredMemory(one.memory, is_new=True)
+                if record is None
+                else _outcome(record, one.addition)
+            )
         return outcomes
 
     def _announce_again(self, memories: Sequence[Memory], now: datetime) -> None:
@@ -351,10 +359,15 @@ class MemoryShard:
         return dict(zip(records.ids, found, strict=True))
 
 
-def _making(addition: Addition, token: str) -> Making:
+def _making(addition: Addition) -> Making:
     draft = addition.draft
     claim = None if draft.idempotency_key is None else layout.claim_id(draft.idempotency_key)
-    return Making(addition.digest, token, is_timed=draft.occurred_at is not None, claim=claim)
+    is_timed = draft.occurred_at is not None
+    return Making(addition.digest, addition.token, is_timed=is_timed, claim=claim)
+
+
+def _outcome(there: StoredMemoryRecord, addition: Addition) -> StoredMemory:
+    return StoredMemory(there.memory, is_new=there.fields["token"] == addition.token)
 
 
 def _changes(fresh: Iterable[_Fresh]) -> list[Change]:

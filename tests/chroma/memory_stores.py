@@ -22,6 +22,7 @@ def open_memories(
     shards: int = 1,
     cache: Budget | None = None,
     marks: WriteMarks | None = None,
+    company: str = "",
 ) -> ChromaMemories:
     """Open a store; unless told otherwise, it keeps users from the first search on."""
     return ChromaMemories(
@@ -32,4 +33,5 @@ def open_memories(
         claim_lifetime=timedelta(hours=24),
         cache=cache or Budget(10_000_000, loads_at=1),
         marks=marks,
+        company=company,
     )
