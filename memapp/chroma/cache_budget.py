@@ -1,9 +1,9 @@
 """Decide which users a process keeps, within a number of bytes.
 
-To read a user costs as much as dozens of searches without the cache. So a user is read only after
-some searches, and where there is no room, not at the expense of others who were just asked for:
-if more users are active than there is room for, some are kept and the others left to Chroma,
-instead of all being read again and again.
+To read a large user costs as much as dozens of searches without the cache. So such a one is read
+only after some searches; and where there is no room, nobody at the expense of others who were just
+asked for: if more users are active than there is room for, some are kept and the others left to
+Chroma, instead of all being read again and again.
 """
 
 import time
@@ -41,27 +41,32 @@ class Budget:
 
         Args:
             capacity: Bytes; 0 keeps nobody.
-            loads_at: At which search a user is read whole; the ones before go to Chroma.
+            loads_at: At which search a user is read whole who was too large for it at the first;
+                the ones before go to Chroma.
         """
         self.largest = capacity // LARGEST_SHARE
+        self.loads_at = loads_at
         self._capacity = capacity
-        self._loads_at = loads_at
         self._lock = Lock()
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._used = 0
         self._asked: OrderedDict[Key, int] = OrderedDict()
         self._loading: set[Key] = set()
 
-    def is_wanted(self, key: Key) -> bool:
-        """Count a search for a user who is not kept; tell whether it is time to keep them."""
+    def count_search(self, key: Key) -> int:
+        """Count a search for a user who is not kept.
+
+        Returns:
+            How many there were since the user was read, if it is worth a thought; else 0 or less.
+        """
         if self._capacity == 0:
-            return False
+            return 0
         with self._lock:
             self._asked[key] = self._asked.get(key, 0) + 1
             self._asked.move_to_end(key)
             if len(self._asked) > _STRANGERS_COUNTED:
                 self._asked.popitem(last=False)
-            return self._asked[key] >= self._loads_at
+            return self._asked[key]
 
     def may_load(self, key: Key) -> bool:
         """Tell whether nobody else is reading this user; then call `has_loaded` afterwards."""
@@ -71,11 +76,16 @@ class Budget:
             self._loading.add(key)
             return True
 
-    def has_loaded(self, key: Key) -> None:
-        """End what `may_load` began; whoever was not worth keeping is counted anew."""
+    def has_loaded(self, key: Key, *, counts_anew: bool) -> None:
+        """End what `may_load` began.
+
+        Args:
+            key: Who it is.
+            counts_anew: Count searches from the first again, unless the user was refused.
+        """
         with self._lock:
             self._loading.discard(key)
-            if self._asked.get(key, 0) > 0:
+            if counts_anew and self._asked.get(key, 0) > 0:
                 del self._asked[key]
 
     def refuses(self, key: Key, size: float) -> bool:

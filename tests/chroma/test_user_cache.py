@@ -18,7 +18,7 @@ import pytest
 
 from memapp.backends import http
 from memapp.chroma import cache_budget, change_log, memory_layout, roster, user_cache, write_marks
-from memapp.chroma.cache_budget import Budget
+from memapp.chroma.cache_budget import LARGEST_SHARE, Budget
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
@@ -101,11 +101,35 @@ def is_kept(store: ChromaMemories, user: str = "ann") -> bool:
     return isinstance(store.view("acme", MemoryScope(user)), KeptView)
 
 
-def test_a_user_is_kept_from_the_third_search_on(processes: Processes) -> None:
+def test_a_small_user_is_kept_from_the_first_search_on(processes: Processes) -> None:
     store = processes.start(loads_at=3)
     add(store, "tea")
 
+    assert is_kept(store)
+
+
+def test_a_larger_user_is_kept_from_the_third_search_on(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_cache, "SMALL", 2)
+    store = processes.start(loads_at=3)
+    for text in ("tea", "milk", "salt"):
+        add(store, text)
+
     assert [is_kept(store) for _ in range(4)] == [False, False, True, True]
+
+
+def test_a_small_user_for_whom_there_is_no_room_is_not_read_again_and_again(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = processes.start(capacity=LARGEST_SHARE * (MEMORY_OVERHEAD - 1), loads_at=3)
+    add(store, "tea")
+    assert not is_kept(store)
+    asked: list[object] = []
+    monkeypatch.setattr(Collection, "get", lambda *_, **asking: asked.append(asking))
+
+    assert [is_kept(store) for _ in range(4)] == [False] * 4
+    assert asked == []
 
 
 def test_a_user_of_whom_nothing_is_known_is_not_kept(processes: Processes) -> None:
