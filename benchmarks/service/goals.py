@@ -143,7 +143,7 @@ GOALS = (
             _faster("search", clients, against, "memapp-one-host"),
         )
         for clients in (8, 32)
-        for against, wanted in (("client", 3), ("rest", 2))
+        for against, wanted in (("client", 3), ("rest", 2), ("where", 8), ("mem0", 30))
     ),
     Goal("search, vectors cached, c8", "where", 8, _faster("search", 8, "where")),
     Goal("search, vectors cached, c32", "where", 8, _faster("search", 32, "where")),
