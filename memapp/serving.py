@@ -58,6 +58,9 @@ _HANDSHAKE_SECONDS = 0.02
 _SHARED, _OURS_ALONE = 1, 2
 """What the flag of draining says when it is up: whose door it is that is to be closed."""
 
+_HESITATION_SECONDS, _HESITATES_FOR = 0.0003, 4
+"""How long a worker leaves a new connection to others, for each that it serves, up to so many."""
+
 _STAY_SECONDS = 0.05
 """How long a thread stays with a client that has just been answered, if nobody else waits."""
 
@@ -71,6 +74,17 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         os.set_blocking(self._called_away, False)
         os.set_blocking(self._call_away, False)
         super().init_process()
+
+    def accept(self, listener: socket.socket) -> None:
+        """Take in a client, unless a worker that has less to do is there first.
+
+        All workers are woken for each; without this the quickest takes most of those that come
+        together, and keeps them as long as they stay.
+        """
+        served = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
+        if served and self.alive:
+            time.sleep(_HESITATION_SECONDS * min(served, _HESITATES_FOR))
+        super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread, if need be to one that only stays with its client."""

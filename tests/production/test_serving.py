@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -101,6 +101,39 @@ def wait_until(happened: Counter[str], outcome: str, at_least: int) -> None:
     while happened[outcome] < goal:
         assert time.monotonic() < deadline, dict(happened)
         time.sleep(0.01)
+
+
+def test_clients_that_come_together_are_spread_over_the_workers(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    try:
+        booted: set[str] = set()
+        deadline = time.monotonic() + 30
+        while len(booted) < 4:
+            assert time.monotonic() < deadline
+            booted |= _served_by(server, clients=32).keys()
+
+        served = _served_by(server, clients=32)
+    finally:
+        server.stop()
+
+    assert served.total() == 32
+    assert max(served.values()) <= 16
+
+
+def _served_by(server: MemappServer, *, clients: int) -> Counter[str]:
+    """Let clients come all at once; count whom each worker serves."""
+    worker = re.compile(r"X-Memapp-Worker: (\w+)")
+    with ExitStack() as stack:
+        address = (server.host, server.port)
+        connections = [
+            stack.enter_context(socket.create_connection(address, timeout=10))
+            for _ in range(clients)
+        ]
+        for connection in connections:
+            connection.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+        heads = [connection.recv(4096).decode("latin-1") for connection in connections]
+    return Counter(found[1] for head in heads if (found := worker.search(head)))
 
 
 @pytest.mark.parametrize("arguments", [(), ("--preload",)])
