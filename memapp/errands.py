@@ -165,7 +165,9 @@ class Errands(Generic[Item, Outcome]):
             try:
                 asker, _ = listener.accept()
             except OSError:
-                return  # It was closed.
+                # It was closed, or cannot go on: whoever asks does its errands itself.
+                self.close()
+                return
             if _is_ours(asker):
                 threading.Thread(target=self._serve, args=[_Line(asker)], daemon=True).start()
             else:

@@ -208,3 +208,15 @@ def test_an_error_is_no_outcome_of_the_leader(company: Open) -> None:
 
     with pytest.raises(StoreBroken, match="damaged"):
         leader.run("a")
+
+
+def test_a_leader_that_can_take_in_nobody_gives_up_its_place(company: Open) -> None:
+    first, second = company(by("first")), company(by("second"))
+    first.run("a")
+    assert first._listener is not None
+
+    first._listener.shutdown(socket.SHUT_RDWR)
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(second.run, "b").result(DEADLINE) == "b by second"
+    assert first.run("c") == "c by first"
