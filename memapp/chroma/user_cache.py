@@ -204,17 +204,19 @@ class ShardCache:
     def _announced(self, shard: Collection, user_id: str) -> "_Announced | None":
         """Read who writes, and that there is anything of a user; None if there is nothing."""
         record = layout.user_record_id(user_id)
-        last, following = (layout.roster_id(n) for n in (self._roster, self._roster + 1))
+        # Other threads learn of new entries meanwhile, whose slots are not among those read here.
+        roster = self._roster
+        last, following = (layout.roster_id(n) for n in (roster, roster + 1))
         wanted = [*slot_ids(), record, last, following]
         found = _fields(shard, wanted)
-        if not (self._roster and last in found and following not in found):
+        if not (roster and last in found and following not in found):
             # The roster is read before the slots; `roster` says why.
-            self._roster = latest_entry(shard)
+            self._roster = roster = latest_entry(shard)
             found = _fields(shard, wanted)
         if record not in found:
             return None  # Nothing is kept for the user, or nothing that could be followed.
         slots = {slot: str(found[slot]["writer"]) for slot in slot_ids() if slot in found}
-        return _Announced(str(found[record]["token"]), slots, self._roster)
+        return _Announced(str(found[record]["token"]), slots, roster)
 
     def _account_for(self, shard: Collection, user: _User) -> None:
         drop = partial(self.drop, user.user_id)

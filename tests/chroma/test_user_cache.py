@@ -132,6 +132,28 @@ def test_a_small_user_for_whom_there_is_no_room_is_not_read_again_and_again(
     assert asked == []
 
 
+def test_writers_whom_another_thread_gets_to_know_meanwhile_are_not_taken_for_known(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = processes.start()
+    add(store, "tea")
+    assert is_kept(store)
+    cache = next(one for one in store._caches.values() if "ann" in one._users)
+    known = cache._roster
+    cache.drop("ann")
+    read = user_cache._fields
+
+    def read_while_another_learns(shard: Collection, ids: Any) -> Any:
+        found = read(shard, ids)
+        cache._roster = known + 1
+        return found
+
+    monkeypatch.setattr(user_cache, "_fields", read_while_another_learns)
+
+    assert is_kept(store)
+    assert cache._users["ann"].roster == known
+
+
 def test_a_user_of_whom_nothing_is_known_is_not_kept(processes: Processes) -> None:
     store = processes.start()
     add(store, "tea", user="bob")
