@@ -36,6 +36,9 @@ PATIENCE = 10.0
 AVOIDED = 60.0
 """Seconds for which a leader is not asked again that did not answer."""
 
+LISTENS = 0.1
+"""Seconds within which whoever has taken the name listens to it."""
+
 _CLOSING = 5.0
 _BACKLOG = 128
 _SIZE = struct.Struct("!Q")
@@ -130,7 +133,17 @@ class Errands(Generic[Item, Outcome]):
             return None
         with suppress(IndexError):
             return self._idle.pop()
-        return self._connect() or (None if self._takes_lead() else self._connect())
+        # A name can be taken (bind) a moment before it is listened to (listen), and a leader can
+        # go between two looks.
+        deadline = time.monotonic() + LISTENS
+        while (line := self._connect()) is None:
+            if self._takes_lead():
+                return None
+            if time.monotonic() > deadline:
+                self._avoided_until = time.monotonic() + AVOIDED
+                return None
+            time.sleep(0.001)
+        return line
 
     def _connect(self) -> "_Line | None":
         plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -51,6 +51,41 @@ def test_who_comes_first_does_the_errands_of_all(company: Open) -> None:
     assert [one.leads for one in (first, second, third)] == [True, False, False]
 
 
+def test_a_leader_that_has_the_name_and_is_about_to_listen_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errands, "LISTENS", DEADLINE)
+    name = secrets.token_hex(8)
+    leader, asker = Errands(name, by("leader")), Errands(name, by("asker"))
+    with socket.socket(socket.AF_UNIX) as listener, ThreadPoolExecutor(2) as threads:
+        listener.bind(f"\0memapp.{name}")
+        done = threads.submit(asker.run, "a")
+        with pytest.raises(TimeoutError):
+            done.result(timeout=0.02)
+        listener.listen()
+        accepting = threads.submit(leader._accept, listener)
+
+        assert done.result(timeout=DEADLINE) == "a by leader"
+
+        asker.close()
+        listener.shutdown(socket.SHUT_RDWR)
+        accepting.result(timeout=DEADLINE)
+
+
+def test_a_name_that_nobody_listens_to_holds_nobody_up_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errands, "LISTENS", 0.01)
+    name = secrets.token_hex(8)
+    asker = Errands(name, by("asker"))
+    with socket.socket(socket.AF_UNIX) as holder:
+        holder.bind(f"\0memapp.{name}")
+        assert asker.run("a") == "a by asker"
+        holder.listen()
+
+        assert asker.run("b") == "b by asker"
+
+
 def test_without_a_name_each_does_its_own() -> None:
     first, second = Errands("", by("first")), Errands("", by("second"))
 
