@@ -223,31 +223,12 @@ class MemoryShard:
             return self._add_marked(additions)
 
     def _add_marked(self, additions: list[Addition]) -> list[StoredMemory]:
-        now = self._clock()
         firsts: dict[str, Addition] = {}
         for addition in additions:
             firsts.setdefault(addition.digest, addition)
-        places = self._find_places(list(firsts), now)
-        fresh = [
-            _Fresh(
-                places[digest],
-                _memory(places[digest].id, addition.draft, now + number * MICROSECOND),
-                addition,
-            )
-            for number, (digest, addition) in enumerate(firsts.items())
-            if not places[digest].holds(digest, now)
-        ]
-        outcomes = {
-            digest: _outcome(place.there, firsts[digest])
-            for digest, place in places.items()
-            if place.there is not None
-        }
-        self._clear([one for one in fresh if one.place.there is not None], now)
-        outcomes |= self._write_fresh(fresh)
-        self._announce_again(
-            [p.there.memory for d, p in places.items() if p.there is not None and p.holds(d, now)],
-            now,
-        )
+        outcomes: dict[str, StoredMemory] = {}
+        while left := {one: firsts[one] for one in firsts if one not in outcomes}:
+            outcomes |= self._add_distinct(left)
         return [
             StoredMemory(
                 outcomes[addition.digest].memory,
@@ -255,6 +236,29 @@ class MemoryShard:
             )
             for addition in additions
         ]
+
+    def _add_distinct(self, additions: Mapping[str, Addition]) -> dict[str, StoredMemory]:
+        """Store what is not there yet; leave out where others wrote another text meanwhile."""
+        now = self._clock()
+        places = self._find_places(list(additions), now)
+        fresh = [
+            _Fresh(
+                places[digest],
+                _memory(places[digest].id, addition.draft, now + number * MICROSECOND),
+                addition,
+            )
+            for number, (digest, addition) in enumerate(additions.items())
+            if not places[digest].holds(digest, now)
+        ]
+        held = {
+            digest: place.there
+            for digest, place in places.items()
+            if place.there is not None and place.holds(digest, now)
+        }
+        self._clear([one for one in fresh if one.place.there is not None], now)
+        outcomes = self._write_fresh(fresh)
+        self._announce_again([record.memory for record in held.values()], now)
+        return outcomes | {one: _outcome(held[one], additions[one]) for one in held}
 
     def _find_places(self, digests: Sequence[str], now: datetime) -> dict[str, _Place]:
         """Find for each text the memory that has it, or the id that it will have."""
@@ -308,13 +312,12 @@ class MemoryShard:
         written = memories_of(found)
         outcomes: dict[str, StoredMemory] = {}
         for one in fresh:
-            # Not there any more: deleted since, so this writer may well have been the first.
             record = written.get(one.memory.id)
-            outcomes[one.addition.digest] = (
-                StoredMemory(one.memory, is_new=True)
-                if record is None
-                else _outcome(record, one.addition)
-            )
+            if record is not None and record.fields["digest"] == one.addition.digest:
+                outcomes[one.addition.digest] = _outcome(record, one.addition)
+            elif record is None or record.memory.created_at == one.memory.created_at:
+                # Deleted or changed since, so this writer may well have been the first.
+                outcomes[one.addition.digest] = StoredMemory(one.memory, is_new=True)
         return outcomes
 
     def _announce_again(self, memories: Sequence[Memory], now: datetime) -> None:

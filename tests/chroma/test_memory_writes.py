@@ -1,9 +1,10 @@
 """What writing a memory costs in calls of Chroma, and what half a write leaves behind."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,6 +117,60 @@ def test_an_addition_takes_three_calls(relay: Gate, store: ChromaMemories) -> No
     relay.requests.clear()
     add(store, "tea")
     assert calls(relay) == ["get", "add", "get"]
+
+
+def interrupt_writing(
+    store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]
+) -> None:
+    """Let something happen once, when a store has looked where to write and has not written."""
+    shard = store._shard("acme", 0)
+    write = shard._write_fresh
+
+    def act_and_write(fresh: Any) -> Any:
+        monkeypatch.setattr(shard, "_write_fresh", write)
+        action()
+        return write(fresh)
+
+    monkeypatch.setattr(shard, "_write_fresh", act_and_write)
+
+
+def test_a_text_whose_place_another_took_and_changed_meanwhile_is_stored_all_the_same(
+    start: Start, store: ChromaMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = start()
+    interrupt_writing(store, monkeypatch, lambda: revise(other, add(other, "tea"), "milk"))
+
+    stored = add(store, "tea")
+
+    assert stored.text == "tea"
+    assert sorted(texts(other)) == ["milk", "tea", "the first, which takes a slot"]
+
+
+def test_a_memory_that_is_changed_before_its_addition_was_seen_is_not_added_again(
+    start: Start, store: ChromaMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = start()
+    shard = store._shard("acme", 0)
+    publish = shard.log.publish
+
+    def publish_and_change(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shard.log, "publish", publish)
+        publish(*arguments, **options)
+        [written] = [
+            one for one in other.view("acme", MemoryScope("ann")).scan(None) if one.text == "tea"
+        ]
+        revise(other, written, "milk")
+        return {one: (fields, text) for one, fields, text in _whole(shelf(store), options["read"])}
+
+    monkeypatch.setattr(shard.log, "publish", publish_and_change)
+
+    assert add(store, "tea").text == "tea"
+    assert sorted(texts(other)) == ["milk", "the first, which takes a slot"]
+
+
+def _whole(shard: Collection, ids: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    found = shard.get(ids=ids, include=("metadatas", "documents"))
+    return zip(found.ids, found.metadatas, found.documents, strict=True)
 
 
 def test_old_changes_of_all_users_of_a_shard_are_removed_in_one_call(
