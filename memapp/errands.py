@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 PATIENCE = 10.0
-"""Seconds after which an asker does the errand itself, for the leader may be frozen."""
+"""Seconds after which an asker does an errand itself, for the leader may be frozen."""
 
 AVOIDED = 60.0
 """Seconds for which a leader is not asked again that did not answer."""
@@ -88,8 +88,13 @@ class Errands(Generic[Item, Outcome]):
         """Whether this process does the others' errands."""
         return self._listener is not None
 
-    def run(self, item: Item) -> Outcome:
+    def run(self, item: Item, patience: float | None = None) -> Outcome:
         """Have an item done, here or where others' are done too.
+
+        Args:
+            item: What is to be done.
+            patience: Seconds after which it is done here, for the leader may be frozen; by default
+                `PATIENCE`.
 
         Raises:
             MemappError: what doing it raised.
@@ -98,7 +103,7 @@ class Errands(Generic[Item, Outcome]):
         if line is None:
             return self._do(item)
         try:
-            answer = line.exchange(item)
+            answer = line.exchange(item, PATIENCE if patience is None else patience)
         except TimeoutError:
             self._avoided_until = time.monotonic() + AVOIDED
             line.close()
@@ -223,7 +228,8 @@ class _Line:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
 
-    def exchange(self, item: object) -> object:
+    def exchange(self, item: object, patience: float) -> object:
+        self._socket.settimeout(patience)
         self.send(item)
         return self.receive()
 

@@ -18,6 +18,8 @@ Mostly nothing has changed, and the ids that exist say so: those of the user and
 seen do, those that would follow do not, and the roster has no further entry (see `roster`). Only if
 they say anything else are the slots and the changes read.
 
+What has changed need not be read if the writer is at hand (see `recent_changes`).
+
 A change is acknowledged only after it was seen that the slot was still held and the writer's
 former change still there; else it is written again under a new name. New memories lie in the same
 request as their change, so neither exists without the other. Changing and deleting are requests of
@@ -41,9 +43,10 @@ from typing import Any
 import numpy as np
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.collection import Collection
+from memapp.chroma.collection import Collection, Records
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import Fields
+from memapp.chroma.recent_changes import RecentChange, RecentChanges
 from memapp.chroma.roster import is_entered, read_roster, remove_old_entries
 from memapp.chroma.where import stamp
 from memapp.errors import StoreBroken, StoreUnavailable
@@ -122,9 +125,16 @@ class _Writer:
 class ChangeLog:
     """Writes to one shard, from this process; one at a time, for the numbers must have no gaps."""
 
-    def __init__(self, clock: Clock, dimensions: int) -> None:
-        """Take a slot at the first write only."""
+    def __init__(self, clock: Clock, dimensions: int, recent: RecentChanges) -> None:
+        """Take a slot at the first write only.
+
+        Args:
+            clock: Tells the time.
+            dimensions: Length of a vector.
+            recent: Where changes are noted as they are acknowledged.
+        """
         self._clock = clock
+        self._recent = recent
         self._dimensions = dimensions
         self._lock = Lock()
         self._writer: _Writer | None = None
@@ -265,8 +275,40 @@ class ChangeLog:
         for user, token in tokens.items():
             writer.numbers[user] = writer.numbers.get(user, 0) + 1
             writer.tokens[user] = token
+        for change in changes:
+            self._note(writer, change, records, found)
         self._trim(shard, writer, tokens)
         return {one: found[one] for one in read if one in found}
+
+    def _note(
+        self,
+        writer: _Writer,
+        change: Change,
+        records: Sequence[NewRecord],
+        found: Mapping[str, Found],
+    ) -> None:
+        """Note a change if it consists of memories that are new, and were found as written."""
+        user = change.user_id
+        written = [record for record in records if record.id in change.memory_ids]
+        vectors = [
+            record.vector
+            for record in written
+            if record.vector is not None
+            and record.id in found
+            and found[record.id][0].get("token") == record.fields["token"]
+        ]
+        if change.awaited is not None or len(vectors) != len(change.memory_ids):
+            self._recent.forget(writer.name, user)
+            return
+        memories = Records(
+            ids=[record.id for record in written],
+            metadatas=[found[record.id][0] for record in written],
+            documents=[found[record.id][1] for record in written],
+            vectors=np.stack(vectors),
+            distances=[],
+        )
+        noted = RecentChange(writer.numbers[user], writer.tokens[user], memories)
+        self._recent.note(writer.name, user, noted)
 
     def _mark(self, writer: _Writer, user: str) -> NewRecord:
         """Return a record by which whoever saw no change yet learns that the first may be gone."""

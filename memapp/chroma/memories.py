@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from threading import Lock
+from typing import Any
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
@@ -19,6 +20,7 @@ from memapp.chroma.memory_claims import Claims
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
+from memapp.chroma.recent_changes import Behind, RecentChange, RecentChanges
 from memapp.chroma.user_cache import ShardCache
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Turnstile
@@ -40,13 +42,27 @@ MOST_SENT = 16
 """Additions that another process is asked to write; more are worth a write of their own."""
 
 
+INQUIRY_PATIENCE = 0.5
+"""Seconds that a search waits for whoever writes; reading from Chroma instead takes 5 to 20 ms."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Errand:
+class _Writing:
     """Additions to one shard, on their way to whoever writes them."""
 
     tenant: str
     shard: int
     additions: list[Addition]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inquiry:
+    """A question for what was written last, on its way to whoever writes."""
+
+    asked: Sequence[Behind]
+
+
+_Errand = _Writing | _Inquiry
 
 
 class ChromaMemories:
@@ -89,7 +105,8 @@ class ChromaMemories:
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
         self._caches: dict[str, ShardCache] = {}
-        self._errands = Errands(company, self._add_here)
+        self._recent = RecentChanges()
+        self._errands: Errands[_Errand, Any] = Errands(company, self._do)
         self._turnstile = Turnstile() if writes_in_turn else None
 
     def add(
@@ -106,9 +123,9 @@ class ChromaMemories:
             additions = [
                 Addition(drafts[p], vectors[p], layout.text_digest(drafts[p])) for p in positions
             ]
-            errand = _Errand(tenant, number, additions)
+            writing = _Writing(tenant, number, additions)
             is_small = len(additions) <= MOST_SENT
-            stored = self._errands.run(errand) if is_small else self._add_here(errand)
+            stored = self._errands.run(writing) if is_small else self._write(writing)
             outcomes.update(zip(positions, stored, strict=True))
         return [outcomes[position] for position in range(len(drafts))]
 
@@ -146,7 +163,10 @@ class ChromaMemories:
         if shard is None:
             return EmptyView()
         with self._lock:
-            cache = self._caches.setdefault(shard.name, ShardCache(self._cache, self._marks))
+            cache = self._caches.get(shard.name)
+            if cache is None:
+                cache = ShardCache(self._cache, self._marks, self._inquire)
+                self._caches[shard.name] = cache
         snapshot = cache.snapshot(shard, scope.user_id)
         if snapshot is None:
             return StoredView(shard, scope, self._crowding)
@@ -188,8 +208,18 @@ class ChromaMemories:
                 removed += self._shard(name.tenant, name.shard).sweep(now)
         return removed
 
-    def _add_here(self, errand: "_Errand") -> list[StoredMemory]:
-        return self._shard(errand.tenant, errand.shard).add(errand.additions)
+    def _do(self, errand: _Errand) -> list[StoredMemory] | list[Sequence[RecentChange]]:
+        if isinstance(errand, _Inquiry):
+            return [self._recent.after(behind) for behind in errand.asked]
+        return self._write(errand)
+
+    def _write(self, writing: _Writing) -> list[StoredMemory]:
+        return self._shard(writing.tenant, writing.shard).add(writing.additions)
+
+    def _inquire(self, asked: Sequence[Behind]) -> list[Sequence[RecentChange]]:
+        told: list[Sequence[RecentChange]]
+        told = self._errands.run(_Inquiry(asked), INQUIRY_PATIENCE)
+        return told
 
     def _find_shard_of_memory(self, tenant: str, memory_id: str) -> MemoryShard | None:
         ledger = self._shelves.find_ledger(tenant)
@@ -209,6 +239,7 @@ class ChromaMemories:
                     self._dimensions,
                     marks=self._marks,
                     turnstile=self._turnstile,
+                    recent=self._recent,
                 )
                 self._shards[tenant, number] = shard
             return shard

@@ -19,6 +19,7 @@ from memapp.chroma.memory_records import (
 )
 from memapp.chroma.memory_revision import MICROSECOND, MemoryRevision
 from memapp.chroma.memory_sweep import all_records_of, remove_leftovers
+from memapp.chroma.recent_changes import RecentChanges
 from memapp.chroma.where import stamp
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer, Turnstile
@@ -86,6 +87,7 @@ class MemoryShard:
         *,
         marks: WriteMarks | None,
         turnstile: Turnstile | None,
+        recent: RecentChanges,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -96,12 +98,13 @@ class MemoryShard:
             dimensions: Length of a vector.
             marks: Where each write to a user's memories is counted, if anywhere.
             turnstile: Where additions to all shards take turns, if they do.
+            recent: Where changes are noted as they are acknowledged.
         """
         self._marks = marks
         self._open = open_collection
         self._number = number
         self._clock = clock
-        self.log = ChangeLog(clock, dimensions)
+        self.log = ChangeLog(clock, dimensions, recent)
         self._lane = Coalescer(self._add_together, most=GROUP_SIZE, turnstile=turnstile)
 
     @property

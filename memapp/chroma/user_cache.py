@@ -7,7 +7,7 @@ seldom, are read from Chroma as ever.
 """
 
 import time
-from collections.abc import Container, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -17,6 +17,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
+from memapp.chroma.recent_changes import Behind, RecentChange
 from memapp.chroma.roster import latest_entry
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
 from memapp.chroma.write_marks import WriteMarks
@@ -90,13 +91,14 @@ class _User:
             return None
         there = [layout.user_record_id(self.user_id), layout.roster_id(self.roster)]
         missing = [layout.roster_id(self.roster + 1)]
+        following: dict[str, str] = {}
         for writer, (number, _) in self.seen.items():
-            last, following = (
+            last, next_one = (
                 layout.change_id(self.user_id, writer, n) for n in (number, number + 1)
             )
-            missing.append(following)
+            following[next_one] = writer
             (there if number else missing).append(last)
-        return _Signs(frozenset(there), frozenset(missing))
+        return _Signs(frozenset(there), frozenset(missing), following)
 
     def knows_roster(self, found: Container[str]) -> bool:
         """Tell whether the last entry known is still there, and none behind it."""
@@ -106,17 +108,27 @@ class _User:
 
 @dataclass(frozen=True, slots=True)
 class _Signs:
-    """Ids of records that are there, and of ones that are not, as long as a user is unchanged."""
+    """Ids of records that are there, and of ones that are not, as long as a user is unchanged.
+
+    Attributes:
+        there: Of records that are there.
+        missing: Of records that are not.
+        following: Of the next change of each writer, which is not there, and its writer.
+    """
 
     there: frozenset[str]
     missing: frozenset[str]
+    following: Mapping[str, str]
 
     @property
     def ids(self) -> frozenset[str]:
-        return self.there | self.missing
+        return self.there | self.missing | self.following.keys()
 
-    def hold_in(self, found: Set[str]) -> bool:
-        return self.there <= found and self.missing.isdisjoint(found)
+    def further(self, found: Set[str]) -> list[str] | None:
+        """Return who has written since; None if more than that has changed."""
+        if self.there <= found and self.missing.isdisjoint(found):
+            return [self.following[one] for one in self.following.keys() & found]
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +147,23 @@ class _OutdatedError(Exception):
 class ShardCache:
     """The users of one shard that this process keeps; safe for many threads."""
 
-    def __init__(self, budget: Budget, marks: WriteMarks | None) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        marks: WriteMarks | None,
+        inquire: Callable[[Sequence[Behind]], Sequence[Sequence[RecentChange]]],
+    ) -> None:
         """Keep users within a budget that all shards share.
 
         Args:
             budget: How much may be kept.
             marks: Counts of all writes, where all that write share them.
+            inquire: Asks whoever writes in this process's reach for its last changes; answers in
+                the same order, with nothing where it does not know.
         """
         self._budget = budget
         self._marks = marks
+        self._inquire = inquire
         self._users: dict[str, _User] = {}
         self._roster = 0
         self._lanes: Coalescer[tuple[Collection, str], Snapshot | None] = Coalescer(
@@ -256,9 +276,16 @@ class ShardCache:
         signs = [user.signs() if user.loaded_at > oldest else None for user in users]
         ids = frozenset().union(*(told.ids for told in signs if told is not None))
         found = set(shard.get(ids=list(ids)).ids)
-        told_by = list(zip(users, signs, strict=True))
-        doubtful = [user for user, told in told_by if told is None or not told.hold_in(found)]
-        late = [user for user, told in told_by if told is not None and not user.knows_roster(found)]
+        doubtful, late, behind = [], [], []
+        for user, told in zip(users, signs, strict=True):
+            writers = None if told is None else told.further(found)
+            if writers is None:
+                doubtful.append(user)
+            elif writers:
+                behind.append((user, writers))
+            if told is not None and not user.knows_roster(found):
+                late.append(user)
+        doubtful += self._catch_up(shard, behind)
         # The roster is read before the slots; `roster` says why.
         latest = latest_entry(shard) if late else 0
         changed = self._follow(shard, doubtful)
@@ -267,6 +294,32 @@ class ShardCache:
             user.has_changed = any(one is user for one in changed.values())
         for user in late:
             user.roster = latest
+
+    def _catch_up(
+        self, shard: Collection, behind: Sequence[tuple[_User, Sequence[str]]]
+    ) -> list[_User]:
+        """Take from the writers named, if they are at hand, what they have written since.
+
+        Returns:
+            The users that must catch up in Chroma.
+        """
+        asked = [
+            Behind(writer, user.user_id, user.seen[writer][0])
+            for user, writers in behind
+            for writer in writers
+        ]
+        told = dict(zip(asked, self._inquire(asked), strict=True)) if asked else {}
+        left = []
+        for user, writers in behind:
+            changes = {
+                writer: told[Behind(writer, user.user_id, user.seen[writer][0])]
+                for writer in writers
+            }
+            if not _take(user, changes):
+                left.append(user)
+            elif user.user_id in self._users:
+                self._account_for(shard, user)
+        return left
 
     def _follow(self, shard: Collection, users: Sequence[_User]) -> dict[str, _User]:
         """Read on in the log; return whom each memory that must be read again belongs to."""
@@ -363,6 +416,23 @@ def _read_large(
     parts = (missing[i : i + _READ_TOGETHER] for i in range(0, len(missing), _READ_TOGETHER))
     read = (Snapshot.of(shard.get(ids=part, include=_WHOLE)) for part in parts)
     return Snapshot.joined([*kept, *read])
+
+
+def _take(user: _User, changes: Mapping[str, Sequence[RecentChange]]) -> bool:
+    """Take in what writers have added; False if one has told nothing, or of memories known.
+
+    Those may have been read after they were written, and be newer.
+    """
+    if not all(changes.values()):
+        return False
+    memories = [change.memories for told in changes.values() for change in told]
+    ids = [one for records in memories for one in records.ids]
+    if len(set(ids)) < len(ids) or not user.snapshot.tokens.keys().isdisjoint(ids):
+        return False
+    user.snapshot = Snapshot.joined([user.snapshot, *map(Snapshot.of, memories)])
+    for writer, told in changes.items():
+        user.seen[writer] = (told[-1].number, told[-1].token)
+    return True
 
 
 def _fields(shard: Collection, ids: Sequence[str]) -> dict[str, Fields]:

@@ -168,6 +168,21 @@ def test_a_memory_that_is_changed_before_its_addition_was_seen_is_not_added_agai
     assert sorted(texts(other)) == ["milk", "the first, which takes a slot"]
 
 
+def test_of_two_that_add_a_text_at_once_both_keep_the_vector_of_the_first(
+    start: Start, store: ChromaMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, draft = start(), MemoryDraft("ann", "tea")
+    assert texts(store) == {"the first, which takes a slot"}
+    interrupt_writing(
+        store, monkeypatch, lambda: other.add("acme", [draft], vector(1)[np.newaxis, :])
+    )
+
+    store.add("acme", [draft], vector(2)[np.newaxis, :])
+
+    [near] = store.view("acme", MemoryScope("ann")).nearest(vector(1), 1, None)
+    assert (near.memory.text, near.cosine) == ("tea", pytest.approx(1.0, abs=1e-3))
+
+
 def _whole(shard: Collection, ids: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
     found = shard.get(ids=ids, include=("metadatas", "documents"))
     return zip(found.ids, found.metadatas, found.documents, strict=True)

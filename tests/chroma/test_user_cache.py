@@ -4,6 +4,7 @@ Several stores over connections of their own stand for several processes.
 """
 
 import random
+import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -42,30 +43,46 @@ def clock() -> datetime:
 class Processes:
     """Opens stores as if each were a process."""
 
-    def __init__(self, server: ChromaServer, database: str, *, have_marks: bool) -> None:
+    def __init__(
+        self, server: ChromaServer, database: str, *, have_marks: bool, company: str
+    ) -> None:
         config = ChromaConfig(host=server.host, port=server.port, database=database)
         self._store = database if have_marks else None
+        self._company = company
         self._connect = partial(http.connect, config)
         self._opened: list[Connection] = []
+        self._stores: list[ChromaMemories] = []
 
-    def start(self, *, capacity: int = 10_000_000, loads_at: int = 1) -> ChromaMemories:
+    def start(
+        self, *, capacity: int = 10_000_000, loads_at: int = 1, alone: bool = False
+    ) -> ChromaMemories:
         connection = Connection(self._connect, patience=ChromaConfig().patience)
         self._opened.append(connection)
-        return open_memories(
+        store = open_memories(
             connection,
             IDENTITY,
             clock=clock,
             shards=2,
             cache=Budget(capacity, loads_at=loads_at),
             marks=None if self._store is None else WriteMarks.of_host(self._store),
+            company="" if alone else self._company,
         )
+        self._stores.append(store)
+        return store
+
+    @property
+    def has_company(self) -> bool:
+        """Whether one process writes for the others."""
+        return bool(self._company)
 
     def stop(self) -> None:
+        for store in self._stores:
+            store._errands.close()
         for connection in self._opened:
             connection.close()
 
 
-@pytest.fixture(params=[False, True], ids=["checked in Chroma", "one host"])
+@pytest.fixture(params=["checked in Chroma", "one host", "one company"])
 def processes(
     request: pytest.FixtureRequest,
     chroma_server: ChromaServer,
@@ -74,7 +91,12 @@ def processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Processes]:
     monkeypatch.setattr(write_marks, "_shared_folder", lambda: tmp_path)
-    opened = Processes(chroma_server, chroma_database, have_marks=request.param)
+    opened = Processes(
+        chroma_server,
+        chroma_database,
+        have_marks=request.param == "one host",
+        company=secrets.token_hex(8) if request.param == "one company" else "",
+    )
     yield opened
     opened.stop()
 
@@ -95,6 +117,11 @@ def shard_of(user: str) -> int:
 
 def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
     return {memory.text for memory in store.view("acme", MemoryScope(user)).scan(None)}
+
+
+def nearest(store: ChromaMemories) -> list[tuple[str, Memory, float]]:
+    found = store.view("acme", ANN).nearest(vector(7), 9, None)
+    return sorted((one.memory.id, one.memory, one.cosine) for one in found)
 
 
 def is_kept(store: ChromaMemories, user: str = "ann") -> bool:
@@ -294,23 +321,81 @@ def test_a_write_of_unknown_outcome_leaves_no_gap(
     assert texts(there) == {"tea", "stored, but never acknowledged", "coffee"}
 
 
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What is asked for, beside ids, by each read by id from now on."""
+    noted: list[Any] = []
+    get = Collection.get
+
+    def get_and_note(collection: Collection, **asked: Any) -> Records:
+        noted.append(asked.get("include", ()))
+        return get(collection, **asked)
+
+    monkeypatch.setattr(Collection, "get", get_and_note)
+    return noted
+
+
 def test_that_nothing_has_changed_costs_one_read_of_ids(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
 ) -> None:
     here, there = processes.start(), processes.start()
     add(here, "fact")
     assert texts(there) == {"fact"}
-    reads: list[Any] = []
-    get = Collection.get
-
-    def noted(collection: Collection, **asked: Any) -> Records:
-        reads.append(asked.get("include", ()))
-        return get(collection, **asked)
-
-    monkeypatch.setattr(Collection, "get", noted)
+    reads.clear()
     monkeypatch.setattr(user_cache, "TRUSTED_SECONDS", 0)
     assert texts(there) == {"fact"}
     assert reads == [()]
+
+
+def test_what_a_process_has_added_itself_costs_it_one_read_of_ids(
+    processes: Processes, reads: list[Any]
+) -> None:
+    store = processes.start()
+    add(store, "tea")
+    assert texts(store) == {"tea"}
+    for text in ("coffee", "milk"):
+        store.add("acme", [MemoryDraft("ann", text, metadata={"n": [1.5]})], vector(7)[None])
+    reads.clear()
+
+    found = nearest(store)
+
+    assert reads == [()]
+    assert found == nearest(processes.start())
+
+
+def test_what_was_written_for_a_process_costs_it_one_read_of_ids(
+    processes: Processes, reads: list[Any]
+) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "tea")
+    assert texts(there) == {"tea"}
+    for n in range(3):
+        add((here, there)[n % 2], f"fact {n}")
+    reads.clear()
+
+    assert texts(there) == {"tea", *(f"fact {n}" for n in range(3))}
+
+    assert (reads == [()]) == processes.has_company
+
+
+@pytest.mark.parametrize("change", ["revise", "delete"])
+def test_a_memory_changed_by_another_process_since_it_was_added_is_as_it_is_now(
+    processes: Processes, change: str
+) -> None:
+    writer, other = processes.start(), processes.start()
+    add(writer, "tea")
+    assert texts(other) == texts(writer) == {"tea"}
+    memory = add(writer, "coffee")
+
+    if change == "revise":
+        other.revise("acme", memory, replace(memory, text="milk", version=2), vector(99))
+    else:
+        other.delete("acme", memory.id)
+    add(writer, "salt")
+
+    expected = {"tea", "salt", "milk"} if change == "revise" else {"tea", "salt"}
+    assert texts(writer) == texts(other) == expected
+    assert texts(writer) == texts(other) == expected
 
 
 def test_a_reader_learns_of_writers_that_came_and_went_while_it_did_not_look(
@@ -401,7 +486,7 @@ def test_a_reader_that_saw_no_change_of_a_writer_learns_that_its_log_was_trimmed
 def test_a_read_that_fails_is_made_again(
     processes: Processes, monkeypatch: pytest.MonkeyPatch, error: type[StoreTimeout | StoreBroken]
 ) -> None:
-    here, there = processes.start(), processes.start()
+    here, there = processes.start(alone=True), processes.start()
     add(here, "tea")
     assert texts(there) == {"tea"}
     add(here, "coffee")
@@ -448,7 +533,7 @@ def test_a_trim_that_fails_spoils_no_write(
 
 
 def test_a_sweep_removes_only_the_changes_of_writers_that_are_gone(processes: Processes) -> None:
-    here, there = processes.start(), processes.start()
+    here, there = processes.start(alone=True), processes.start()
     add(here, "tea")
     add(there, "coffee")
     assert texts(there) == {"tea", "coffee"}

@@ -16,6 +16,7 @@ from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves
+from memapp.chroma.recent_changes import RecentChanges
 from memapp.chroma_config import ChromaConfig
 from memapp.embedders.hashing import HashEmbedder
 from memapp.errors import StoreUnavailable
@@ -133,6 +134,7 @@ def test_an_addition_made_twice_is_new_both_times(connect: Connect) -> None:
             EMBEDDER.identity.dimensions,
             marks=None,
             turnstile=None,
+            recent=RecentChanges(),
         )
         outcomes += shard.add([addition])
 
