@@ -33,8 +33,8 @@ Outcome = TypeVar("Outcome")
 PATIENCE = 10.0
 """Seconds after which an asker does an errand itself, for the leader may be frozen."""
 
-AVOIDED = 60.0
-"""Seconds for which a leader is not asked again that did not answer."""
+AVOIDED = 6
+"""A leader that did not answer is not asked again for so many times as long as was waited."""
 
 LISTENS = 0.1
 """Seconds within which whoever has taken the name listens to it."""
@@ -99,13 +99,14 @@ class Errands(Generic[Item, Outcome]):
         Raises:
             MemappError: what doing it raised.
         """
+        waits = PATIENCE if patience is None else patience
         line = self._line()
         if line is None:
             return self._do(item)
         try:
-            answer = line.exchange(item, PATIENCE if patience is None else patience)
+            answer = line.exchange(item, waits)
         except TimeoutError:
-            self._avoided_until = time.monotonic() + AVOIDED
+            self._avoid(waits)
             line.close()
             return self._do(item)
         except (OSError, *_UNREADABLE):
@@ -145,10 +146,13 @@ class Errands(Generic[Item, Outcome]):
             if self._takes_lead():
                 return None
             if time.monotonic() > deadline:
-                self._avoided_until = time.monotonic() + AVOIDED
+                self._avoid(PATIENCE)
                 return None
             time.sleep(0.001)
         return line
+
+    def _avoid(self, waited: float) -> None:
+        self._avoided_until = time.monotonic() + AVOIDED * waited
 
     def _connect(self) -> "_Line | None":
         plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -130,6 +130,7 @@ def test_who_does_not_answer_in_time_is_asked_no_more(
     company: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errands, "PATIENCE", 0.05)
+    monkeypatch.setattr(errands, "AVOIDED", 1000)
     asked: list[str] = []
     released = Event()
 
@@ -143,6 +144,27 @@ def test_who_does_not_answer_in_time_is_asked_no_more(
 
     assert [asker.run("a"), asker.run("b")] == ["a by asker", "b by asker"]
     assert asked == ["a"]
+    released.set()
+
+
+def test_who_waits_for_a_moment_only_asks_again_after_some_moments(
+    company: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errands, "AVOIDED", 0)
+    released = Event()
+    asked: list[str] = []
+
+    def hang_once(item: str) -> str:
+        asked.append(item)
+        if len(asked) == 1:
+            released.wait(DEADLINE)
+        return f"{item} by leader"
+
+    company(hang_once)._takes_lead()
+    asker = company(by("asker"))
+
+    assert asker.run("a", 0.01) == "a by asker"
+    assert asker.run("b") == "b by leader"
     released.set()
 
 
