@@ -41,6 +41,7 @@ def _measure(options: argparse.Namespace) -> Results:
         rounds=options.rounds or size.rounds,
         seconds=options.seconds or size.seconds,
         clients=options.clients or size.clients,
+        documents=options.documents or size.documents,
     )
     began = time.monotonic()
 
@@ -75,6 +76,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--clients", type=_numbers, metavar="1,8,32", help="numbers of clients at the same time"
     )
+    parser.add_argument("--documents", type=int, help="how many the library holds")
     parser.add_argument(
         "--only",
         type=_some_of(PARTS),
