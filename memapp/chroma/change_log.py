@@ -288,8 +288,8 @@ class ChangeLog:
         found: Mapping[str, Found],
     ) -> None:
         """Note a change if it consists of memories that are new, and were found as written."""
-        user = change.user_id
-        written = [record for record in records if record.id in change.memory_ids]
+        user, changed = change.user_id, set(change.memory_ids)
+        written = [record for record in records if record.id in changed]
         vectors = [
             record.vector
             for record in written
@@ -297,7 +297,7 @@ class ChangeLog:
             and record.id in found
             and found[record.id][0].get("token") == record.fields["token"]
         ]
-        if change.awaited is not None or len(vectors) != len(change.memory_ids):
+        if change.awaited is not None or len(vectors) != len(changed):
             self._recent.forget(writer.name, user)
             return
         memories = Records(

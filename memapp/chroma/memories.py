@@ -41,7 +41,6 @@ from memapp.records import (
 MOST_SENT = 16
 """Additions that another process is asked to write; more are worth a write of their own."""
 
-
 INQUIRY_PATIENCE = 0.5
 """Seconds that a search waits for whoever writes; reading from Chroma instead takes 5 to 20 ms."""
 
@@ -210,16 +209,22 @@ class ChromaMemories:
 
     def _do(self, errand: _Errand) -> list[StoredMemory] | list[Sequence[RecentChange]]:
         if isinstance(errand, _Inquiry):
-            return [self._recent.after(behind) for behind in errand.asked]
+            return self._answer(errand)
         return self._write(errand)
 
     def _write(self, writing: _Writing) -> list[StoredMemory]:
         return self._shard(writing.tenant, writing.shard).add(writing.additions)
 
     def _inquire(self, asked: Sequence[Behind]) -> list[Sequence[RecentChange]]:
-        told: list[Sequence[RecentChange]]
-        told = self._errands.run(_Inquiry(asked), INQUIRY_PATIENCE)
-        return told
+        inquiry = _Inquiry(asked)
+        own = self._answer(inquiry)
+        if all(own):
+            return own
+        others: list[Sequence[RecentChange]] = self._errands.run(inquiry, INQUIRY_PATIENCE)
+        return [mine or theirs for mine, theirs in zip(own, others, strict=True)]
+
+    def _answer(self, inquiry: _Inquiry) -> list[Sequence[RecentChange]]:
+        return [self._recent.after(behind) for behind in inquiry.asked]
 
     def _find_shard_of_memory(self, tenant: str, memory_id: str) -> MemoryShard | None:
         ledger = self._shelves.find_ledger(tenant)

@@ -319,7 +319,7 @@ class MemoryShard:
             if record is not None and record.fields["digest"] == one.addition.digest:
                 outcomes[one.addition.digest] = _outcome(record, one.addition)
             elif record is None or record.memory.created_at == one.memory.created_at:
-                # Deleted or changed since, so this writer may well have been the first.
+                # Deleted since, and this writer may well have been the first; or changed since.
                 outcomes[one.addition.digest] = StoredMemory(one.memory, is_new=True)
         return outcomes
 

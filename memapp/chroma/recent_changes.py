@@ -15,11 +15,14 @@ from typing import NamedTuple
 
 from memapp.chroma.collection import Records
 
-MOST_MEMORIES = 1_000
-"""So many are remembered, of all users together; about 3 kB each."""
+MOST_BYTES = 4_000_000
+"""So much is remembered, of all users together; a short memory takes 4 kB."""
 
 MOST_OF_A_USER = 100
 """So many changes of one user by one writer; who is further behind reads from Chroma."""
+
+_OVERHEAD = 2_000
+"""Bytes of a memory's metadata, roughly."""
 
 
 class Behind(NamedTuple):
@@ -44,6 +47,13 @@ class RecentChange:
     token: str
     memories: Records
 
+    @property
+    def size(self) -> int:
+        """Bytes it takes, roughly."""
+        texts = sum(map(len, self.memories.documents))
+        vectors = 0 if self.memories.vectors is None else self.memories.vectors.nbytes
+        return texts + vectors + _OVERHEAD * len(self.memories.ids)
+
 
 class RecentChanges:
     """The last changes by this process; safe for many threads."""
@@ -52,25 +62,28 @@ class RecentChanges:
         """Remember nothing yet."""
         self._lock = Lock()
         self._held: OrderedDict[tuple[str, str], list[RecentChange]] = OrderedDict()
-        self._memories = 0
+        self._size = 0
 
     def note(self, writer: str, user_id: str, change: RecentChange) -> None:
         """Remember the last change of a user that has been acknowledged."""
         key = (writer, user_id)
         with self._lock:
             held = self._held.pop(key, [])
+            self._size -= _size(held)
+            if change.size > MOST_BYTES // 4:
+                return
             self._held[key] = [*held[1 - MOST_OF_A_USER :], change]
-            self._memories += _count(self._held[key]) - _count(held)
-            while self._memories > MOST_MEMORIES:
-                self._memories -= _count(self._held.popitem(last=False)[1])
+            self._size += _size(self._held[key])
+            while self._size > MOST_BYTES:
+                self._size -= _size(self._held.popitem(last=False)[1])
 
     def forget(self, writer: str, user_id: str) -> None:
         """Note a change that cannot be told: those before it are of no use either."""
         with self._lock:
-            self._memories -= _count(self._held.pop((writer, user_id), []))
+            self._size -= _size(self._held.pop((writer, user_id), []))
 
     def after(self, behind: Behind) -> Sequence[RecentChange]:
-        """Return all changes that follow, in order; nothing if that cannot be told."""
+        """Return those that follow and have been acknowledged, in order; nothing if unknown."""
         writer, user_id, number = behind
         with self._lock:
             held = self._held.get((writer, user_id), [])
@@ -78,5 +91,5 @@ class RecentChanges:
         return following if following and following[0].number == number + 1 else []
 
 
-def _count(changes: Sequence[RecentChange]) -> int:
-    return sum(len(change.memories.ids) for change in changes)
+def _size(changes: Sequence[RecentChange]) -> int:
+    return sum(change.size for change in changes)

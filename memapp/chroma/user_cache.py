@@ -53,6 +53,7 @@ class _User:
 
     Attributes:
         roster: Number of the last entry of the shard's roster before `slots` were read.
+        gone: Memories that were changed, and not there when they were read.
         has_changed: Whether something was new when it was last checked.
         is_outdated: Whether it cannot be brought up to date by its changes.
         settled: How many writes had ended, by `write_marks`, before it was last checked; None if
@@ -67,6 +68,7 @@ class _User:
     awaited: dict[str, set[str]]
     snapshot: Snapshot
     roster: int
+    gone: set[str] = field(default_factory=set)
     has_changed: bool = False
     is_outdated: bool = False
     loaded_at: float = field(default_factory=time.monotonic)
@@ -91,13 +93,13 @@ class _User:
             return None
         there = [layout.user_record_id(self.user_id), layout.roster_id(self.roster)]
         missing = [layout.roster_id(self.roster + 1)]
-        following: dict[str, str] = {}
+        following: dict[str, tuple[str, int]] = {}
         for writer, (number, _) in self.seen.items():
-            last, next_one = (
-                layout.change_id(self.user_id, writer, n) for n in (number, number + 1)
-            )
-            following[next_one] = writer
+            last = layout.change_id(self.user_id, writer, number)
             (there if number else missing).append(last)
+            for further in range(number + 1, number + AHEAD):
+                following[layout.change_id(self.user_id, writer, further)] = (writer, further)
+            missing.append(layout.change_id(self.user_id, writer, number + AHEAD))
         return _Signs(frozenset(there), frozenset(missing), following)
 
     def knows_roster(self, found: Container[str]) -> bool:
@@ -113,22 +115,26 @@ class _Signs:
     Attributes:
         there: Of records that are there.
         missing: Of records that are not.
-        following: Of the next change of each writer, which is not there, and its writer.
+        following: Of the next changes of each writer, which are not there, with writer and number.
     """
 
     there: frozenset[str]
     missing: frozenset[str]
-    following: Mapping[str, str]
+    following: Mapping[str, tuple[str, int]]
 
     @property
     def ids(self) -> frozenset[str]:
         return self.there | self.missing | self.following.keys()
 
-    def further(self, found: Set[str]) -> list[str] | None:
-        """Return who has written since; None if more than that has changed."""
-        if self.there <= found and self.missing.isdisjoint(found):
-            return [self.following[one] for one in self.following.keys() & found]
-        return None
+    def further(self, found: Set[str]) -> dict[str, int] | None:
+        """Return who has written since, up to which number; None if more has changed."""
+        if not (self.there <= found and self.missing.isdisjoint(found)):
+            return None
+        last: dict[str, int] = {}
+        for one in self.following.keys() & found:
+            writer, number = self.following[one]
+            last[writer] = max(number, last.get(writer, 0))
+        return last
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,13 +283,13 @@ class ShardCache:
         ids = frozenset().union(*(told.ids for told in signs if told is not None))
         found = set(shard.get(ids=list(ids)).ids)
         doubtful, late, behind = [], [], []
-        for user, told in zip(users, signs, strict=True):
-            writers = None if told is None else told.further(found)
-            if writers is None:
+        for user, known in zip(users, signs, strict=True):
+            further = None if known is None else known.further(found)
+            if further is None:
                 doubtful.append(user)
-            elif writers:
-                behind.append((user, writers))
-            if told is not None and not user.knows_roster(found):
+            elif further:
+                behind.append((user, further))
+            if known is not None and not user.knows_roster(found):
                 late.append(user)
         doubtful += self._catch_up(shard, behind)
         # The roster is read before the slots; `roster` says why.
@@ -296,26 +302,35 @@ class ShardCache:
             user.roster = latest
 
     def _catch_up(
-        self, shard: Collection, behind: Sequence[tuple[_User, Sequence[str]]]
+        self, shard: Collection, behind: Sequence[tuple[_User, Mapping[str, int]]]
     ) -> list[_User]:
-        """Take from the writers named, if they are at hand, what they have written since.
+        """Take from writers, if they are at hand, what they have written since.
+
+        Args:
+            shard: Where.
+            behind: Users, and for each writer the last number that was seen there.
 
         Returns:
             The users that must catch up in Chroma.
         """
         asked = [
             Behind(writer, user.user_id, user.seen[writer][0])
-            for user, writers in behind
-            for writer in writers
+            for user, further in behind
+            for writer in further
         ]
         told = dict(zip(asked, self._inquire(asked), strict=True)) if asked else {}
         left = []
-        for user, writers in behind:
+        for user, further in behind:
             changes = {
                 writer: told[Behind(writer, user.user_id, user.seen[writer][0])]
-                for writer in writers
+                for writer in further
             }
-            if not _take(user, changes):
+            # What is not acknowledged yet is not told, but others may have seen it.
+            is_all = all(
+                changes[writer] and changes[writer][-1].number >= last
+                for writer, last in further.items()
+            )
+            if not is_all or not _take(user, changes):
                 left.append(user)
             elif user.user_id in self._users:
                 self._account_for(shard, user)
@@ -391,6 +406,7 @@ def _read_user(
         awaited,
         snapshot,
         announced.roster,
+        gone=awaited.keys() - snapshot.tokens.keys(),
     )
     _settle(user, {one: snapshot.tokens.get(one) for one in awaited})
     return user
@@ -419,15 +435,14 @@ def _read_large(
 
 
 def _take(user: _User, changes: Mapping[str, Sequence[RecentChange]]) -> bool:
-    """Take in what writers have added; False if one has told nothing, or of memories known.
+    """Take in what writers have added; False if they tell of memories known, or known to be gone.
 
-    Those may have been read after they were written, and be newer.
+    Those may have been read after they were written.
     """
-    if not all(changes.values()):
-        return False
     memories = [change.memories for told in changes.values() for change in told]
     ids = [one for records in memories for one in records.ids]
-    if len(set(ids)) < len(ids) or not user.snapshot.tokens.keys().isdisjoint(ids):
+    known = user.snapshot.tokens.keys() | user.gone
+    if len(set(ids)) < len(ids) or not known.isdisjoint(ids):
         return False
     user.snapshot = Snapshot.joined([user.snapshot, *map(Snapshot.of, memories)])
     for writer, told in changes.items():
@@ -532,4 +547,5 @@ def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
     replaced = set(ids)
     fresh = Snapshot.of(records, replaced)
     user.snapshot = Snapshot.joined([user.snapshot.without(replaced), fresh])
+    user.gone = (user.gone | replaced) - fresh.tokens.keys()
     _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})

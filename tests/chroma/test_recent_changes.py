@@ -82,25 +82,34 @@ def test_of_a_user_the_last_changes_are_remembered(monkeypatch: pytest.MonkeyPat
 def test_users_written_to_longest_ago_are_forgotten_when_it_gets_too_much(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(recent_changes, "MOST_MEMORIES", 4)
+    size = change(1, "a").size
+    monkeypatch.setattr(recent_changes, "MOST_BYTES", 8 * size)
     recent = RecentChanges()
     recent.note("writer", "ann", change(1, "a", "b"))
-    recent.note("writer", "bob", change(1, "c"))
-    recent.note("writer", "ann", change(2, "d"))
-    assert numbers(recent, 0) == [1, 2]
+    recent.note("writer", "bob", change(1, "c", "d"))
+    for number in (2, 3, 4, 5):
+        recent.note("writer", "ann", change(number, "e"))
+    assert numbers(recent, 0) == [1, 2, 3, 4, 5]
 
-    recent.note("writer", "cid", change(1, "e"))
+    recent.note("writer", "cid", change(1, "f"))
 
-    assert [numbers(recent, 0, user) for user in ("ann", "bob", "cid")] == [[1, 2], [], [1]]
-    assert recent._memories == 4
+    assert [numbers(recent, 0, user) for user in ("bob", "cid")] == [[], [1]]
+    assert numbers(recent, 0) == [1, 2, 3, 4, 5]
+    assert recent._size == 7 * size
 
 
-def test_a_change_larger_than_all_that_may_be_remembered_is_not() -> None:
+def test_a_change_that_would_drive_all_others_out_is_not_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recent_changes, "MOST_BYTES", 4 * change(1, "a").size)
     recent = RecentChanges()
-    recent.note("writer", "ann", change(1, *map(str, range(recent_changes.MOST_MEMORIES + 1))))
+    recent.note("writer", "bob", change(1, "a"))
+    recent.note("writer", "ann", change(1, "b"))
 
-    assert numbers(recent, 0) == []
-    assert recent._memories == 0
+    recent.note("writer", "ann", change(2, "c", "d"))
+
+    assert [numbers(recent, 0, user) for user in ("ann", "bob")] == [[], [1]]
+    assert recent._size == change(1, "a").size
 
 
 def known(*ids: str) -> user_cache._User:
@@ -123,15 +132,15 @@ def test_what_is_told_is_taken_in() -> None:
         {"writer": [change(2, "b"), change(3, "a")]},
         {"writer": [change(2, "b"), change(3, "b")]},
         {"writer": [change(2, "b")], "another": [change(1, "b")]},
-        {"writer": [change(2, "b")], "another": []},
-        {"writer": []},
+        {"writer": [change(2, "gone")]},
     ],
-    ids=["known before", "twice", "by two", "by one only", "by none"],
+    ids=["known before", "twice", "by two", "known to be gone"],
 )
 def test_what_may_be_older_than_what_is_known_is_left(
     told: dict[str, list[RecentChange]],
 ) -> None:
     user = known("a")
+    user.gone.add("gone")
     before = user.snapshot
 
     assert not user_cache._take(user, told)

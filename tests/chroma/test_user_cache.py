@@ -398,6 +398,39 @@ def test_a_memory_changed_by_another_process_since_it_was_added_is_as_it_is_now(
     assert texts(writer) == texts(other) == expected
 
 
+def test_what_is_written_but_not_acknowledged_yet_is_seen_by_whoever_looks(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may have seen it before."""
+    store = processes.start()
+    add(store, "tea")
+    assert texts(store) == {"tea"}
+    add(store, "coffee")
+    monkeypatch.setattr(store._recent, "note", lambda *_: None)
+    add(store, "milk")
+
+    assert texts(store) == {"tea", "coffee", "milk"}
+
+
+def test_a_memory_whose_second_deletion_comes_late_is_no_ghost(processes: Processes) -> None:
+    store, slow, third = (processes.start() for _ in range(3))
+    memory = add(store, "tea")
+    add(store, "coffee")
+    assert texts(store) == {"tea", "coffee"}
+    shard = store._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    deleting = slow._shard("acme", shard_of("ann"))
+    change = change_log.Change("ann", (memory.id,), awaited=change_log.GONE)
+
+    with deleting._changing(["ann"]), deleting.log.announced(shard, change):
+        third.delete("acme", memory.id)
+        assert [texts(store) for _ in range(3)] == [{"coffee"}] * 3
+        assert add(store, "tea").id == memory.id
+        shard.delete([memory.id])
+
+    assert texts(store) == {"coffee"}
+
+
 def test_a_reader_learns_of_writers_that_came_and_went_while_it_did_not_look(
     processes: Processes,
 ) -> None:
