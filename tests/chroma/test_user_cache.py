@@ -18,7 +18,14 @@ import numpy as np
 import pytest
 
 from memapp.backends import http
-from memapp.chroma import cache_budget, change_log, memory_layout, roster, user_cache, write_marks
+from memapp.chroma import (
+    cache_budget,
+    change_log,
+    memory_layout,
+    roster,
+    user_cache,
+    write_marks,
+)
 from memapp.chroma.cache_budget import LARGEST_SHARE, Budget
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
@@ -364,8 +371,9 @@ def test_what_a_process_has_added_itself_costs_it_one_read_of_ids(
 
 
 def test_what_was_written_for_a_process_costs_it_one_read_of_ids(
-    processes: Processes, reads: list[Any]
+    processes: Processes, reads: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("memapp.chroma.memories.INQUIRY_PATIENCE", 10.0)
     here, there = processes.start(), processes.start()
     add(here, "tea")
     assert texts(there) == {"tea"}

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from memapp import errands
 from memapp.backends import http
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import read_slots
@@ -76,7 +77,10 @@ def texts(store: ChromaMemories) -> set[str]:
     return {near.memory.text for near in found}
 
 
-def test_additions_of_all_are_made_by_one_writer(open_store: Open, connect: Connect) -> None:
+def test_additions_of_all_are_made_by_one_writer(
+    open_store: Open, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errands, "LISTENS", 10.0)
     stores = [open_store() for _ in range(3)]
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(lambda n: add(stores[n % 3], f"tea {n}"), range(30)))
