@@ -209,7 +209,13 @@ class _Rooms:
     def _make_document_store(self) -> "ChromaDocuments":
         from memapp.chroma.documents import ChromaDocuments  # noqa: PLC0415 - imports chromadb
 
-        return ChromaDocuments(self.chroma.get().documents, self.embedder.identity, _now)
+        company = self._company()
+        return ChromaDocuments(
+            self.chroma.get().documents,
+            self.embedder.identity,
+            _now,
+            company=company and f"{company}.documents",
+        )
 
     def _make_documents(self) -> Documents:
         return Documents(

@@ -84,6 +84,11 @@ class Collection:
         self._creation = creation
         self._judged = stored.id
 
+    @property
+    def identity(self) -> str:
+        """What tells this collection from others that had its name: Chroma's UUID for it."""
+        return str(self._judged)
+
     def get(
         self,
         *,

@@ -24,6 +24,7 @@ from memapp.chroma.document_records import (
     encode_head,
 )
 from memapp.chroma.head_counts import HeadCounts
+from memapp.chroma.shared_reads import Near, SharedReads
 from memapp.errors import StoreBroken
 from memapp.records import Chunk, NearChunk, Vector
 
@@ -41,9 +42,6 @@ _FEW = 100
 _BY_ATTEMPT = range(3, 1001)
 _HEADS_FOR_EACH_ATTEMPT = 100
 
-Near = list[tuple[str, float]]
-"""Ids of chunks with their cosine distances, nearest first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -56,6 +54,7 @@ class Shelf:
         batch_size: Most chunks that are one write.
         cache: What this process keeps of all knowledge bases.
         counts: About how many documents they have.
+        reads: Makes reads of all processes together.
     """
 
     name: str
@@ -64,6 +63,7 @@ class Shelf:
     batch_size: int
     cache: DocumentCache
     counts: HeadCounts
+    reads: SharedReads
 
     def head(self, key: str) -> Head | None:
         """Return a document's head, or None if there is no such document."""
@@ -126,19 +126,24 @@ class Shelf:
 
         If there are fewer, all are returned, also those that Chroma's index cannot reach.
         """
-        records = self.chunks.query(
-            vector,
-            limit=most,
-            where=where,
-            where_document=where_document,
-            include=("distances",),
-        )
-        near = list(zip(records.ids, records.distances, strict=True))
+        if where is None and where_document is None:
+            near = self.reads.nearest(self.chunks, vector, most)
+        else:
+            records = self.chunks.query(
+                vector,
+                limit=most,
+                where=where,
+                where_document=where_document,
+                include=("distances",),
+            )
+            near = list(zip(records.ids, records.distances, strict=True))
         if len(near) >= most:
             return near
         # Of many nearly equal vectors hnswlib's graph loses some: 1 of 600, when measured.
         all_ids = self.chunks.get(where=where, where_document=where_document).ids
-        return _merged(near, self._distances(set(all_ids).difference(records.ids), vector))
+        return _merged(
+            near, self._distances(set(all_ids).difference(one for one, _ in near), vector)
+        )
 
     def matching(self, pattern: str, vector: Vector, most: int) -> Near:
         """Return the chunks of all attempts whose text matches, nearest first.
@@ -204,8 +209,7 @@ class Shelf:
     def _unchanged(self, attempts: Mapping[str, str]) -> dict[str, Head]:
         """Return those heads of these attempts that are kept here and, in Chroma, still current.
 
-        Chroma tells so without reading a record. Where it is cheaper to read them, none is
-        returned.
+        Where it is cheaper to read them, none is returned.
 
         Args:
             attempts: One of each document, by its key.
@@ -214,8 +218,8 @@ class Shelf:
         most = _HEADS_FOR_EACH_ATTEMPT * len(kept)
         if len(kept) not in _BY_ATTEMPT or self.counts.guess(self.heads) > most:
             return {}
-        current = self.heads.get(where={"attempt": {"$in": list(kept)}}).ids
-        return {key: kept[attempts[key]] for key in current}
+        asked = {key: attempt for key, attempt in attempts.items() if attempt in kept}
+        return {key: kept[asked[key]] for key in self.reads.current(self.heads, asked)}
 
     def _read(self, ids: Sequence[str]) -> dict[str, Chunk]:
         """Return those of the chunks that are kept here or are there, by id."""

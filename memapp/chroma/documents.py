@@ -13,12 +13,13 @@ from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_layout import CollectionName, document_key, parse_name
 from memapp.chroma.document_records import column_of, whole_text
 from memapp.chroma.document_revision import ChromaRevision
-from memapp.chroma.document_shelf import Near, SeenHeads, Shelf
+from memapp.chroma.document_shelf import SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma.head_counts import HeadCounts
 from memapp.chroma.identity import check_identity, identity_metadata
 from memapp.chroma.memory_views import one_of
+from memapp.chroma.shared_reads import Near, SharedReads
 from memapp.chroma.where import narrow
 from memapp.filters import Filter
 from memapp.ports import Clock
@@ -47,6 +48,7 @@ class ChromaDocuments:
         clock: Clock,
         *,
         grace: timedelta = GRACE,
+        company: str = "",
     ) -> None:
         """Keep documents through `connection`; nothing is opened yet.
 
@@ -56,6 +58,7 @@ class ChromaDocuments:
             clock: Tells the time.
             grace: How long after its last write an unfinished ingest counts as alive; much longer
                 than the clocks of hosts differ.
+            company: Name of the processes of this host whose reads go together; see `Errands`.
         """
         self._connection = connection
         self._identity = identity
@@ -64,6 +67,7 @@ class ChromaDocuments:
         self._seen = SeenHeads()
         self._cache = DocumentCache()
         self._counts = HeadCounts()
+        self._reads = SharedReads(connection, company)
 
     def get(self, tenant: str, collection: str, document_id: str) -> Document | None:
         """Return the document's current revision, or None."""
@@ -194,7 +198,7 @@ class ChromaDocuments:
 
     def _shelf(self, collection: str, chunks: Collection, heads: Collection) -> Shelf:
         size = self._connection.batch_size
-        return Shelf(collection, chunks, heads, size, self._cache, self._counts)
+        return Shelf(collection, chunks, heads, size, self._cache, self._counts, self._reads)
 
     def _find(self, tenant: str, collection: str) -> Shelf | None:
         heads = self._connection.find(str(CollectionName("head", tenant, collection)))
@@ -232,7 +236,8 @@ class ChromaDocuments:
                     return found
                 most *= 2
 
-        return self._read(tenant, collection, read, [])
+        with self._reads.taking_part():
+            return self._read(tenant, collection, read, [])
 
     def _names(self, kind: str, tenant: str | None) -> list[CollectionName]:
         parsed = [parse_name(name) for name in self._connection.names()]

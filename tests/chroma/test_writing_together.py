@@ -22,34 +22,16 @@ from memapp.chroma_config import ChromaConfig
 from memapp.embedders.hashing import HashEmbedder
 from memapp.errors import StoreUnavailable
 from memapp.records import MemoryDraft, MemoryScope
+from tests.chroma.conftest import Connect
 from tests.chroma.memory_stores import now, open_memories
-from tests.chroma_server import ChromaServer, free_port
+from tests.chroma_server import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="shares errands on Linux alone")
 
 EMBEDDER = HashEmbedder()
 VECTOR = EMBEDDER.embed_documents(["tea"])[0]
 
-Connect = Callable[[], Connection]
 Open = Callable[..., ChromaMemories]
-
-
-@pytest.fixture
-def connect(
-    chroma_server: ChromaServer, chroma_database: str
-) -> Iterator[Callable[[], Connection]]:
-    opened: list[Connection] = []
-
-    def open_one() -> Connection:
-        config = ChromaConfig(
-            host=chroma_server.host, port=chroma_server.port, database=chroma_database
-        )
-        opened.append(Connection(partial(http.connect, config), patience=config.patience))
-        return opened[-1]
-
-    yield open_one
-    for connection in opened:
-        connection.close()
 
 
 @pytest.fixture
