@@ -32,7 +32,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from memapp import errands, heap, settings, wiring
+from memapp import heap, settings, wiring
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.plain_requests import PlainParser
@@ -207,11 +207,11 @@ def on_starting(server: Arbiter) -> None:
     loaded = _checked_settings(server, server.cfg.workers)
     heap.keep_small()
     _drain_flag()
-    errands.found_family()
     _let_booting_workers_be_stopped()
     import_chroma()
     importlib.import_module("flask_openapi")
     wiring.import_rooms(loaded["EMBEDDER"])
+    wiring.share_with_forks()
     heap.share_with_forks()
     server.log.debug("Imported what the workers need before the fork")
 

@@ -88,6 +88,14 @@ def import_rooms(embedder: str) -> None:
         importlib.import_module(module)
 
 
+def share_with_forks() -> None:
+    """Give this process, and those that it forks from now on, what they have in common."""
+    from memapp.chroma import write_marks  # noqa: PLC0415 - imports chromadb
+
+    errands.found_family()
+    write_marks.share_with_forks()
+
+
 def memories() -> Memories:
     """Return the current app's memories."""
     return _rooms().memories.get()
@@ -171,6 +179,7 @@ class _Rooms:
             cache=Budget(self._config["USER_CACHE_BYTES"]),
             marks=self._write_marks(),
             company=self._company(),
+            family=self._family(),
             # Chroma's server writes through one queue; the distributed engine does not.
             writes_in_turn=self._config["CHROMA_MODE"] != "cloud",
         )
@@ -183,7 +192,17 @@ class _Rooms:
             return WriteMarks.of_process(config["CHROMA_DB_PATH"])  # Locked against others.
         if config["CHROMA_MODE"] == "ephemeral":
             return WriteMarks.of_process("")
-        return WriteMarks.of_host(self._server()) if config["ONE_HOST"] else None
+        if config["ONE_HOST"]:
+            return WriteMarks.of_host(self._server())
+        return WriteMarks.of_family() if self._family() else None
+
+    def _family(self) -> str | None:
+        """Return the name of the processes that take leases together; see `ChromaMemories`."""
+        if self._config["CHROMA_MODE"] != "http":
+            # Nobody else writes; or, with the distributed engine, it is not known whether reads
+            # see all that was written before them, in the order of writing.
+            return None
+        return "" if self._config["ONE_HOST"] else errands.family()
 
     def _company(self) -> str:
         """Return the name of those who write the same things to the same Chroma as this process."""

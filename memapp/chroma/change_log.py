@@ -45,9 +45,10 @@ import numpy as np
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.faults import OutcomeUnknown
+from memapp.chroma.leases import OthersLeases, take_lease
 from memapp.chroma.memory_records import Fields
 from memapp.chroma.recent_changes import RecentChange, RecentChanges
-from memapp.chroma.roster import is_entered, read_roster, remove_old_entries
+from memapp.chroma.roster import Entry, Roster, Write, make_entry, read_roster
 from memapp.chroma.where import stamp
 from memapp.errors import StoreBroken, StoreUnavailable
 from memapp.ports import Clock
@@ -125,14 +126,20 @@ class _Writer:
 class ChangeLog:
     """Writes to one shard, from this process; one at a time, for the numbers must have no gaps."""
 
-    def __init__(self, clock: Clock, dimensions: int, recent: RecentChanges) -> None:
+    def __init__(
+        self, clock: Clock, dimensions: int, recent: RecentChanges, family: str | None = None
+    ) -> None:
         """Take a slot at the first write only.
 
         Args:
             clock: Tells the time.
             dimensions: Length of a vector.
             recent: Where changes are noted as they are acknowledged.
+            family: Of this process, if what it writes is counted in memory that all of it share;
+                else empty. None where nobody can have a lease.
         """
+        self._family = family
+        self._others = OthersLeases(family or "")
         self._clock = clock
         self._recent = recent
         self._dimensions = dimensions
@@ -212,6 +219,19 @@ class ChangeLog:
             if writer is not None:
                 writer.announced.discard(mark)
 
+    def respect_leases(self, shard: Collection) -> None:
+        """See that nobody believes any more what it knew before this call.
+
+        To be called after a change that is not published, before it is acknowledged.
+        """
+        with self._lock:
+            self._respect(shard)
+
+    def take_lease(self, shard: Collection) -> Roster:
+        """Take a lease on the shard for this process's family; return the roster."""
+        lease = Entry(new_token(), self._family or "", "lease")
+        return take_lease(shard, lease, self._writing(shard))
+
     def sweep(self, shard: Collection, settled: int) -> None:
         """Remove the changes that nobody reads any more.
 
@@ -269,9 +289,11 @@ class ChangeLog:
                 raise
             # Records are stored in order: with the changes, which are last, all are there.
             expected |= {record.id: record.fields["token"] for record in made}
-        found = _read(shard, [*read, writer.slot, *expected])
+        found = _read(shard, [*read, writer.slot, *expected, *self._others.ids_at_end])
         if not _is_valid(writer, found, expected):
             return None
+        if not self._others.is_end_known({one: fields for one, (fields, _) in found.items()}):
+            self._respect(shard)
         for user, token in tokens.items():
             writer.numbers[user] = writer.numbers.get(user, 0) + 1
             writer.tokens[user] = token
@@ -279,6 +301,15 @@ class ChangeLog:
             self._note(writer, change, records, found)
         self._trim(shard, writer, tokens)
         return {one: found[one] for one in read if one in found}
+
+    def _respect(self, shard: Collection) -> None:
+        if self._family is None:
+            return
+        end = Entry(new_token(), self._family, "end")
+        self._others.respect(shard, read_roster(shard), end, self._writing(shard))
+
+    def _writing(self, shard: Collection) -> Write:
+        return lambda one, fields: self._write(shard, [NewRecord(one, dict(fields))], renew=False)
 
     def _note(
         self,
@@ -399,17 +430,7 @@ class ChangeLog:
 
     def _enter(self, shard: Collection, name: str) -> bool:
         """Make a writer's entry in the roster; False if others are always faster."""
-        for _ in range(SLOTS):
-            before = read_roster(shard)
-            number = max(before, default=0) + 1
-            fields = {"kind": "roster", "number": number, "writer": name}
-            with suppress(OutcomeUnknown):
-                self._write(shard, [NewRecord(layout.roster_id(number), fields)], renew=False)
-            after = read_roster(shard)
-            if is_entered(name, number, before, after):
-                remove_old_entries(shard, after)
-                return True
-        return False
+        return make_entry(shard, Entry(name, self._family or ""), self._writing(shard)) is not None
 
 
 def _old_changes(writer: _Writer, user: str) -> range:

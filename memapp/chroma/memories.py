@@ -14,6 +14,7 @@ from typing import Any
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
+from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_claims import Claims
@@ -21,6 +22,7 @@ from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
 from memapp.chroma.recent_changes import Behind, RecentChange, RecentChanges
+from memapp.chroma.roster import Roster
 from memapp.chroma.user_cache import ShardCache
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Turnstile
@@ -78,6 +80,7 @@ class ChromaMemories:
         cache: Budget,
         marks: WriteMarks | None = None,
         company: str = "",
+        family: str | None = None,
         writes_in_turn: bool = True,
     ) -> None:
         """Keep memories through `connection`; nothing is opened yet.
@@ -92,6 +95,8 @@ class ChromaMemories:
             cache: How much of users' memories this process may keep.
             marks: Counts writes, where all processes that write share it.
             company: Name of the processes of this host that write together; see `Errands`.
+            family: Name of the processes that share `marks`, where others may write to the same
+                Chroma; empty if there is none. None where nobody can have a lease; see `leases`.
             writes_in_turn: Chroma makes one write after the other anyway.
         """
         self._shelves = MemoryShelves(connection, identity, shards)
@@ -100,6 +105,7 @@ class ChromaMemories:
         self._claim_lifetime = claim_lifetime
         self._cache = cache
         self._marks = marks
+        self._family = family
         self._crowding = Crowding()
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
@@ -164,7 +170,13 @@ class ChromaMemories:
         with self._lock:
             cache = self._caches.get(shard.name)
             if cache is None:
-                cache = ShardCache(self._cache, self._marks, self._inquire)
+                cache = ShardCache(
+                    self._cache,
+                    self._marks,
+                    self._inquire,
+                    family=self._family or "",
+                    take_lease=partial(self._take_lease, tenant),
+                )
                 self._caches[shard.name] = cache
         snapshot = cache.snapshot(shard, scope.user_id)
         if snapshot is None:
@@ -226,6 +238,11 @@ class ChromaMemories:
     def _answer(self, inquiry: _Inquiry) -> list[Sequence[RecentChange]]:
         return [self._recent.after(behind) for behind in inquiry.asked]
 
+    def _take_lease(self, tenant: str, collection: Collection) -> Roster:
+        name = layout.parse_name(collection.name)
+        assert name is not None and name.shard is not None  # noqa: S101, PT018 - it is a shard
+        return self._shard(tenant, name.shard).log.take_lease(collection)
+
     def _find_shard_of_memory(self, tenant: str, memory_id: str) -> MemoryShard | None:
         ledger = self._shelves.find_ledger(tenant)
         number = None if ledger is None else layout.shard_of_memory(memory_id, shard_count(ledger))
@@ -245,6 +262,7 @@ class ChromaMemories:
                     marks=self._marks,
                     turnstile=self._turnstile,
                     recent=self._recent,
+                    family=self._family,
                 )
                 self._shards[tenant, number] = shard
             return shard

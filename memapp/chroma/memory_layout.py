@@ -10,7 +10,8 @@ all that hangs on them, so that a search, and forgetting a user, touch one small
     u.<user>             a user of whom something is kept
     c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
     w.<slot>             a process that writes to this shard (see `change_log`)
-    r.<n>                the n-th time that a process began to (see `roster`)
+    r.<n>                the n-th time that a process began to, or that a lease began or ended
+                         (see `roster` and `leases`)
 
 The ledger records the number of shards and holds the tenant's idempotency keys.
 """

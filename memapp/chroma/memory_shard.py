@@ -88,6 +88,7 @@ class MemoryShard:
         marks: WriteMarks | None,
         turnstile: Turnstile | None,
         recent: RecentChanges,
+        family: str | None = None,
     ) -> None:
         """Prepare; nothing is opened yet.
 
@@ -99,12 +100,14 @@ class MemoryShard:
             marks: Where each write to a user's memories is counted, if anywhere.
             turnstile: Where additions to all shards take turns, if they do.
             recent: Where changes are noted as they are acknowledged.
+            family: Of the processes that share `marks`, if they take leases (see `leases`); else
+                empty. None where nobody can have a lease.
         """
         self._marks = marks
         self._open = open_collection
         self._number = number
         self._clock = clock
-        self.log = ChangeLog(clock, dimensions, recent)
+        self.log = ChangeLog(clock, dimensions, recent, family)
         self._lane = Coalescer(self._add_together, most=GROUP_SIZE, turnstile=turnstile)
 
     @property
@@ -166,6 +169,8 @@ class MemoryShard:
             ids = all_records_of(self.collection, user_id)
             memories.update(one for one in ids if "." not in one)
             versions.update(one for one in ids if one.startswith("v."))
+            if not dry_run and not ids:
+                self.log.respect_leases(self.collection)
             if dry_run or not ids:
                 return ForgottenUser(len(memories), len(versions))
             # Memories first: a change under way then finds them gone and clears its own trail.

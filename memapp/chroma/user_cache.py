@@ -8,6 +8,7 @@ seldom, are read from Chroma as ever.
 
 import time
 from collections.abc import Callable, Container, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -17,11 +18,13 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
+from memapp.chroma.leases import LEASE, FamilyLease
 from memapp.chroma.recent_changes import Behind, RecentChange
-from memapp.chroma.roster import latest_entry
+from memapp.chroma.roster import Roster, read_roster
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
+from memapp.errors import StoreUnavailable
 
 MOST_MEMORIES = 10_000
 """Reading more from Chroma, vectors included, takes seconds."""
@@ -59,6 +62,8 @@ class _User:
         settled: How many writes had ended, by `write_marks`, before it was last checked; None if
             one was under way.
         checked_at: When that was, by the monotonic clock.
+        is_confirmed: Whether it was then seen by ids alone that all of it was as it is kept, and
+            that `roster` was the last entry.
     """
 
     user_id: str
@@ -74,6 +79,7 @@ class _User:
     loaded_at: float = field(default_factory=time.monotonic)
     settled: int | None = None
     checked_at: float = 0.0
+    is_confirmed: bool = False
 
     def ids_to_check(self) -> list[str]:
         """Return what to ask for: who this is, what was seen last, what would follow."""
@@ -158,6 +164,9 @@ class ShardCache:
         budget: Budget,
         marks: WriteMarks | None,
         inquire: Callable[[Sequence[Behind]], Sequence[Sequence[RecentChange]]],
+        *,
+        family: str = "",
+        take_lease: Callable[[Collection], Roster] = read_roster,
     ) -> None:
         """Keep users within a budget that all shards share.
 
@@ -166,12 +175,17 @@ class ShardCache:
             marks: Counts of all writes, where all that write share them.
             inquire: Asks whoever writes in this process's reach for its last changes; answers in
                 the same order, with nothing where it does not know.
+            family: Of the processes that share `marks`, if others write, too (see `leases`).
+            take_lease: Takes a lease for the family, and returns the roster.
         """
         self._budget = budget
         self._marks = marks
         self._inquire = inquire
         self._users: dict[str, _User] = {}
         self._roster = 0
+        self._family = family
+        self._lease = FamilyLease(family)
+        self._take_lease = take_lease
         self._lanes: Coalescer[tuple[Collection, str], Snapshot | None] = Coalescer(
             self._check_together, most=_CHECKED_TOGETHER
         )
@@ -195,8 +209,12 @@ class ShardCache:
         found = self._lanes.submit([(shard, user_id)])[0]
         if found is None:
             return self._load(shard, user_id)
-        user.settled, user.checked_at = settled, now
+        if self._users.get(user_id) is user:  # Else it was another that was checked.
+            user.settled, user.checked_at = settled, now
         self._budget.touch(key)
+        if user.is_confirmed and self._lease.is_due():
+            with suppress(StoreUnavailable):
+                self._lease.learn(self._take_lease(shard), shard.identity)
         return found
 
     def drop(self, user_id: str) -> None:
@@ -237,7 +255,7 @@ class ShardCache:
         found = _fields(shard, wanted)
         if not (roster and last in found and following not in found):
             # The roster is read before the slots; `roster` says why.
-            self._roster = roster = latest_entry(shard)
+            self._roster = roster = self._read_roster(shard)
             found = _fields(shard, wanted)
         if record not in found:
             return None  # Nothing is kept for the user, or nothing that could be followed.
@@ -254,12 +272,18 @@ class ShardCache:
     def _is_unchanged(self, key: tuple[str, str], user: _User) -> bool:
         """Tell without Chroma that what is kept of a user is what Chroma has."""
         settled = user.settled
-        return (
-            self._marks is not None
-            and settled is not None
-            and not self._marks.has_begun_since(key, settled)
-            and time.monotonic() - user.checked_at < TRUSTED_SECONDS
-        )
+        if self._marks is None or settled is None or self._marks.has_begun_since(key, settled):
+            return False
+        age = time.monotonic() - user.checked_at
+        if not self._family:
+            return age < TRUSTED_SECONDS
+        return age < LEASE and user.is_confirmed and self._lease.holds(user.roster)
+
+    def _read_roster(self, shard: Collection) -> int:
+        """Return the number of the last entry; 0 if there is none."""
+        roster = read_roster(shard)
+        self._lease.learn(roster, shard.identity)
+        return max(roster, default=0)
 
     def _check_together(self, wanted: list[tuple[Collection, str]]) -> list[Snapshot | None]:
         shard = wanted[0][0]
@@ -292,8 +316,11 @@ class ShardCache:
             if known is not None and not user.knows_roster(found):
                 late.append(user)
         doubtful += self._catch_up(shard, behind)
+        in_doubt = {user.user_id for user in doubtful}
+        for user in users:
+            user.is_confirmed = user.user_id not in in_doubt
         # The roster is read before the slots; `roster` says why.
-        latest = latest_entry(shard) if late else 0
+        latest = self._read_roster(shard) if late else 0
         changed = self._follow(shard, doubtful)
         self._refresh(shard, changed)
         for user in doubtful:

@@ -1,9 +1,9 @@
 """Count the writes to each user's memories in memory that all their writers share.
 
-Where one host does all the writing, a reader need not ask Chroma whether anything has changed: a
-writer counts its write as begun before the first request to Chroma, and as ended before it is
-acknowledged. A reader that once found as many ended as begun, and then read what Chroma has, has
-the present state for as long as no further write begins.
+Where one host does all the writing, or others keep to a lease (see `leases`), a reader need not ask
+Chroma whether anything has changed: a writer counts its write as begun before the first request to
+Chroma, and as ended before it is acknowledged. A reader that once found as many ended as begun, and
+then read what Chroma has, has the present state for as long as no further write begins.
 
 A writer that is killed half-way leaves a count that never agrees again; its user is then read as if
 there were no counts. That, a hash that two users share, and a machine that starts anew cost speed
@@ -14,6 +14,7 @@ import fcntl
 import mmap
 import os
 import stat
+import sys
 import tempfile
 import time
 import zlib
@@ -88,6 +89,15 @@ class WriteMarks:
             fault = f"ONE_HOST: {path} cannot be shared between processes: {error.strerror}"
             raise ConfigurationError(fault) from error
 
+    @classmethod
+    def of_family(cls) -> "WriteMarks | None":
+        """Count the writes of all processes forked since `share_with_forks`; None without it."""
+        if _of_family is None:
+            return None
+        key = (os.getpid(), f"family {_of_family}")
+        # The lock of a file keeps processes apart, not the apps of one.
+        return _own.get(key) or _own.setdefault(key, cls(mmap.mmap(_of_family, _SIZE), _of_family))
+
     @contextmanager
     def changing(self, shard: str, users: Collection[str]) -> Iterator[None]:
         """Count a write to some users' memories, made in the `with` block.
@@ -139,6 +149,15 @@ class WriteMarks:
 
 
 _own: dict[tuple[int, str], WriteMarks] = {}
+_of_family: int | None = None
+
+
+def share_with_forks() -> None:
+    """Make the memory in which this process and those forked from it count; Linux alone."""
+    global _of_family  # noqa: PLW0603 - of the process, like what it forks
+    if sys.platform == "linux":
+        _of_family = os.memfd_create("memapp-writes")
+        os.ftruncate(_of_family, _SIZE)
 
 
 def _cell(key: Key) -> int:

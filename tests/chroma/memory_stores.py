@@ -23,6 +23,7 @@ def open_memories(
     cache: Budget | None = None,
     marks: WriteMarks | None = None,
     company: str = "",
+    family: str | None = None,
 ) -> ChromaMemories:
     """Open a store; unless told otherwise, it keeps users from the first search on."""
     return ChromaMemories(
@@ -34,4 +35,5 @@ def open_memories(
         cache=cache or Budget(10_000_000, loads_at=1),
         marks=marks,
         company=company,
+        family=family,
     )

@@ -2,37 +2,41 @@
 
 import pytest
 
-from memapp.chroma.roster import KEPT, is_entered
+from memapp.chroma.roster import KEPT, Entry, is_entered
 
-TEN = {number: f"writer {number}" for number in range(3, 11)}
+TEN = {number: Entry(f"writer {number}") for number in range(3, 11)}
 
 
 def test_an_entry_behind_the_last_one_counts() -> None:
-    assert is_entered("ann", 11, TEN, {**TEN, 11: "ann"})
-    assert is_entered("ann", 11, TEN, {**TEN, 11: "ann", 12: "bob"})
-    assert is_entered("ann", 1, {}, {1: "ann"})
+    assert is_entered(Entry("ann"), 11, TEN, {**TEN, 11: Entry("ann")})
+    assert is_entered(Entry("ann"), 11, TEN, {**TEN, 11: Entry("ann"), 12: Entry("bob")})
+    assert is_entered(Entry("ann"), 1, {}, {1: Entry("ann")})
 
 
 def test_an_entry_that_another_writer_has_does_not_count() -> None:
-    assert not is_entered("ann", 11, TEN, {**TEN, 11: "bob"})
-    assert not is_entered("ann", 11, TEN, TEN)
+    assert not is_entered(Entry("ann"), 11, TEN, {**TEN, 11: Entry("bob")})
+    assert not is_entered(Entry("ann"), 11, TEN, TEN)
 
 
-@pytest.mark.parametrize("before", [{}, {1: "writer 1"}, {1: "old", 2: "writer 2"}])
+@pytest.mark.parametrize(
+    "before", [{}, {1: Entry("writer 1")}, {1: Entry("old"), 2: Entry("writer 2")}]
+)
 def test_an_entry_that_comes_when_those_before_it_are_removed_does_not_count(
-    before: dict[int, str],
+    before: dict[int, Entry],
 ) -> None:
     number = max(before, default=0) + 1
-    assert not is_entered("ann", number, before, {**TEN, number: "ann"})
+    assert not is_entered(Entry("ann"), number, before, {**TEN, number: Entry("ann")})
 
 
 def test_an_entry_behind_one_that_came_late_itself_does_not_count() -> None:
-    before = {5: "writer 5"}
-    later = {number: f"writer {number}" for number in range(7, 15)}
-    assert not is_entered("ann", 6, before, {5: "late", 6: "ann", **later})
+    before = {5: Entry("writer 5")}
+    later = {number: Entry(f"writer {number}") for number in range(7, 15)}
+    assert not is_entered(Entry("ann"), 6, before, {5: Entry("late"), 6: Entry("ann"), **later})
 
 
 def test_as_many_entries_stay_as_a_first_one_may_have_behind_it() -> None:
-    others = {number: f"writer {number}" for number in range(2, KEPT + 1)}
-    assert is_entered("ann", 1, {}, {1: "ann", **others})
-    assert not is_entered("ann", 1, {}, {1: "ann", **others, KEPT + 1: "another"})
+    others = {number: Entry(f"writer {number}") for number in range(2, KEPT + 1)}
+    assert is_entered(Entry("ann"), 1, {}, {1: Entry("ann"), **others})
+    assert not is_entered(
+        Entry("ann"), 1, {}, {1: Entry("ann"), **others, KEPT + 1: Entry("another")}
+    )

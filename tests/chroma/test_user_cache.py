@@ -3,6 +3,7 @@
 Several stores over connections of their own stand for several processes.
 """
 
+import math
 import random
 import secrets
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from memapp.backends import http
 from memapp.chroma import (
     cache_budget,
     change_log,
+    leases,
     memory_layout,
     roster,
     user_cache,
@@ -50,12 +52,11 @@ def clock() -> datetime:
 class Processes:
     """Opens stores as if each were a process."""
 
-    def __init__(
-        self, server: ChromaServer, database: str, *, have_marks: bool, company: str
-    ) -> None:
+    def __init__(self, server: ChromaServer, database: str, kind: str) -> None:
         config = ChromaConfig(host=server.host, port=server.port, database=database)
-        self._store = database if have_marks else None
-        self._company = company
+        self._database = database
+        self._kind = kind
+        self._company = secrets.token_hex(8) if kind == "one company" else ""
         self._connect = partial(http.connect, config)
         self._opened: list[Connection] = []
         self._stores: list[ChromaMemories] = []
@@ -71,11 +72,28 @@ class Processes:
             clock=clock,
             shards=2,
             cache=Budget(capacity, loads_at=loads_at),
-            marks=None if self._store is None else WriteMarks.of_host(self._store),
+            marks=self._marks(),
             company="" if alone else self._company,
+            family=self._family(),
         )
         self._stores.append(store)
         return store
+
+    def _marks(self) -> WriteMarks | None:
+        if self._kind == "one host":
+            return WriteMarks.of_host(self._database)
+        family = self._family()
+        return WriteMarks.of_host(f"{self._database} {family}") if family else None
+
+    def _family(self) -> str | None:
+        match self._kind:
+            case "one family":
+                return "first"
+            case "two families":
+                return ["first", "second"][len(self._stores) % 2]
+            case "a family and strangers":
+                return ["first", ""][len(self._stores) % 2]
+        return None
 
     @property
     def has_company(self) -> bool:
@@ -89,7 +107,16 @@ class Processes:
             connection.close()
 
 
-@pytest.fixture(params=["checked in Chroma", "one host", "one company"])
+@pytest.fixture(
+    params=[
+        "checked in Chroma",
+        "one host",
+        "one company",
+        "one family",
+        "two families",
+        "a family and strangers",
+    ]
+)
 def processes(
     request: pytest.FixtureRequest,
     chroma_server: ChromaServer,
@@ -98,12 +125,12 @@ def processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Processes]:
     monkeypatch.setattr(write_marks, "_shared_folder", lambda: tmp_path)
-    opened = Processes(
-        chroma_server,
-        chroma_database,
-        have_marks=request.param == "one host",
-        company=secrets.token_hex(8) if request.param == "one company" else "",
-    )
+    # Leases are taken whenever nobody else has one.
+    for pause in ("QUIET", "OVERTAKEN", "BACK_OFF"):
+        monkeypatch.setattr(leases, pause, 0.0)
+    monkeypatch.setattr(user_cache, "LEASE", 0.1)
+    monkeypatch.setattr(leases, "WAITED", 0.12)
+    opened = Processes(chroma_server, chroma_database, request.param)
     yield opened
     opened.stop()
 
@@ -339,6 +366,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return get(collection, **asked)
 
     monkeypatch.setattr(Collection, "get", get_and_note)
+    # To take a lease costs reads, too.
+    monkeypatch.setattr(leases, "QUIET", math.inf)
     return noted
 
 

@@ -1,6 +1,8 @@
 """What all writers count in shared memory tells a reader whether anything has changed."""
 
 import multiprocessing
+import subprocess
+import sys
 import uuid
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -85,6 +87,35 @@ def test_the_apps_of_one_process_share_their_counts() -> None:
     name = str(uuid.uuid4())
     assert WriteMarks.of_process(name) is WriteMarks.of_process(name)
     assert WriteMarks.of_process(name) is not WriteMarks.of_process(name + "2")
+
+
+FAMILY = """
+import os
+from memapp.chroma import write_marks
+
+assert write_marks.WriteMarks.of_family() is None
+write_marks.share_with_forks()
+children = []
+for _ in range(4):
+    child = os.fork()
+    if not child:
+        marks = write_marks.WriteMarks.of_family()
+        assert marks is write_marks.WriteMarks.of_family()
+        for _ in range(2_000):
+            with marks.changing("shard", ["ann", "bob"]):
+                pass
+        os._exit(0)
+    children.append(child)
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+print(write_marks.WriteMarks.of_family().settled(("shard", "ann")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shares memory with forks on Linux alone")
+def test_a_process_and_its_forks_share_their_counts_and_lose_none() -> None:
+    command = [sys.executable, "-c", FAMILY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("8000", "")
 
 
 def test_a_file_that_is_not_ours_is_refused(store: str, tmp_path: Path) -> None:

@@ -1,0 +1,452 @@
+"""A lease is believed by its family alone, while it is the last entry; others wait it out."""
+
+import itertools
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from memapp.chroma import leases
+from memapp.chroma import memory_layout as layout
+from memapp.chroma.cache_budget import Budget
+from memapp.chroma.collection import Collection
+from memapp.chroma.connection import Connection
+from memapp.chroma.leases import BACK_OFF, OVERTAKEN, QUIET, FamilyLease, OthersLeases, take_lease
+from memapp.chroma.memories import ChromaMemories
+from memapp.chroma.memory_views import KeptView
+from memapp.chroma.roster import KEPT, Entry, Role, make_entry, read_roster
+from memapp.chroma.write_marks import WriteMarks
+from memapp.embedders.hashing import HashEmbedder
+from memapp.records import MemoryDraft, MemoryScope
+from tests.chroma.conftest import Connect
+from tests.chroma.memory_stores import open_memories
+
+OURS, THEIRS = "ours", "theirs"
+EMBEDDER = HashEmbedder()
+VECTOR = EMBEDDER.embed_documents(["tea"])[0]
+ANN = MemoryScope("ann")
+
+names = itertools.count()
+
+
+def entry(role: Role, family: str = OURS) -> Entry:
+    return Entry(f"entry {next(names)}", family, role)
+
+
+SHARD = "the shard's identity"
+
+
+def roster(*entries: Entry, first: int = 1) -> dict[int, Entry]:
+    return dict(enumerate(entries, first))
+
+
+class Clock:
+    """The monotonic clock, which stands still; what sleeps moves it on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    standing = Clock()
+    monkeypatch.setattr(leases, "time", standing)
+    return standing
+
+
+def is_due_after(lease: FamilyLease, clock: Clock, seconds: float) -> bool:
+    clock.now += seconds * 0.99
+    is_early = lease.is_due()
+    clock.now += seconds * 0.02
+    return lease.is_due() and not is_early
+
+
+def test_the_last_entry_is_believed_if_it_is_our_lease() -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("writer"), entry("lease")), SHARD)
+    assert lease.holds(2)
+    assert not lease.holds(1)
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        entry("writer"),
+        entry("end"),
+        entry("end", THEIRS),
+        entry("lease", THEIRS),
+        entry("writer", ""),
+    ],
+)
+def test_a_lease_with_an_entry_behind_it_is_not_believed(last: Entry) -> None:
+    lease = FamilyLease(OURS)
+    first = entry("lease")
+    lease.learn(roster(first), SHARD)
+    lease.learn(roster(first, last), SHARD)
+    assert not lease.holds(1)
+    assert not lease.holds(2)
+
+
+def test_an_older_roster_that_is_learnt_late_changes_nothing() -> None:
+    lease = FamilyLease(OURS)
+    first, second = entry("lease"), entry("writer")
+    lease.learn(roster(first, second), SHARD)
+    lease.learn(roster(first), SHARD)
+    assert not lease.holds(1)
+
+
+def test_the_roster_of_another_collection_of_that_name_is_another_one() -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("lease")), "old")
+    lease.learn(roster(entry("writer", THEIRS)), "new")
+    assert not lease.holds(1)
+
+
+def test_who_has_no_family_takes_no_lease_and_believes_none(clock: Clock) -> None:
+    lease = FamilyLease("")
+    lease.learn(roster(entry("lease", "")), SHARD)
+    clock.now += 1e6
+    assert not lease.holds(1)
+    assert not lease.is_due()
+
+
+def test_where_nothing_is_known_no_lease_is_taken(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    lease.learn({}, SHARD)
+    clock.now += 1e6
+    assert not lease.is_due()
+
+
+def test_a_lease_is_taken_when_no_further_writer_has_come_for_a_while(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("writer", THEIRS), entry("writer")), SHARD)
+    assert is_due_after(lease, clock, QUIET)
+
+
+def test_the_lease_of_others_is_overtaken_when_they_may_be_gone(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("lease", THEIRS)), SHARD)
+    assert is_due_after(lease, clock, OVERTAKEN)
+
+
+@pytest.mark.parametrize(
+    "last", [entry("end", THEIRS), entry("lease", THEIRS), entry("writer", THEIRS), entry("end")]
+)
+def test_where_others_write_no_lease_is_taken_for_long(clock: Clock, last: Entry) -> None:
+    lease = FamilyLease(OURS)
+    first = entry("lease")
+    lease.learn(roster(first), SHARD)
+    lease.learn(roster(first, last), SHARD)
+    clock.now += 1
+    lease.learn(roster(first, last, entry("writer")), SHARD)
+    assert is_due_after(lease, clock, BACK_OFF - 1)
+
+
+def test_one_thread_at_a_time_takes_a_lease(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("writer")), SHARD)
+    clock.now += QUIET
+    assert [lease.is_due() for _ in range(3)] == [True, False, False]
+
+
+@pytest.fixture
+def shard(connection: Connection) -> Collection:
+    return connection.ensure("shard", {"holds": "anything"})
+
+
+def writing(shard: Collection) -> Any:
+    def write(one: str, fields: Mapping[str, Any]) -> None:
+        shard.add([one], VECTOR[None], [fields], [""])
+
+    return write
+
+
+def respect(others: OthersLeases, shard: Collection, family: str = OURS) -> None:
+    others.respect(shard, read_roster(shard), entry("end", family), writing(shard))
+
+
+def knows_end(others: OthersLeases, shard: Collection) -> bool:
+    found = shard.get(ids=others.ids_at_end, include=("metadatas",))
+    return others.is_end_known(dict(zip(found.ids, found.metadatas, strict=True)))
+
+
+def put(shard: Collection, *entries: Entry) -> None:
+    for one in entries:
+        assert make_entry(shard, one, writing(shard)) is not None
+
+
+def test_a_lease_of_others_is_ended_and_waited_out_once(shard: Collection, clock: Clock) -> None:
+    others = OthersLeases(OURS)
+    put(shard, entry("lease", THEIRS))
+    respect(others, shard)
+    assert read_roster(shard)[2].role == "end"
+    assert clock.slept == [leases.WAITED]
+
+    respect(others, shard)
+    assert knows_end(others, shard)
+    assert max(read_roster(shard)) == 2
+    assert clock.slept == [leases.WAITED]
+
+
+def test_a_lease_of_others_that_has_ended_already_is_waited_out_too(
+    shard: Collection, clock: Clock
+) -> None:
+    put(shard, entry("lease", THEIRS), entry("writer", THEIRS))
+    respect(OthersLeases(OURS), shard)
+    assert max(read_roster(shard)) == 2
+    assert clock.slept == [leases.WAITED]
+
+
+def test_a_lease_that_is_taken_while_another_is_ended_is_waited_out_at_the_next_write(
+    shard: Collection, clock: Clock
+) -> None:
+    others = OthersLeases(OURS)
+    put(shard, entry("lease", THEIRS))
+    before = read_roster(shard)
+    put(shard, entry("lease", THEIRS))
+    others.respect(shard, before, entry("end"), writing(shard))
+    assert not knows_end(others, shard)
+
+    respect(others, shard)
+    assert clock.slept == [leases.WAITED] * 2
+
+
+def test_our_own_lease_holds_us_up_no_longer_than_any_writer(
+    shard: Collection, clock: Clock
+) -> None:
+    put(shard, entry("writer"), entry("lease"))
+    respect(OthersLeases(OURS), shard)
+    assert max(read_roster(shard)) == 2
+    assert clock.slept == []
+
+
+def test_entries_that_nobody_knows_any_more_are_waited_out_as_leases(
+    shard: Collection, clock: Clock
+) -> None:
+    others = OthersLeases(OURS)
+    put(shard, entry("writer"))
+    respect(others, shard)
+    assert clock.slept == []
+    put(shard, *(entry("writer") for _ in range(KEPT + 1)))
+    for one in (others, OthersLeases(OURS)):
+        clock.slept.clear()
+        respect(one, shard)
+        assert clock.slept == [leases.WAITED]
+        respect(one, shard)
+        assert clock.slept == [leases.WAITED]
+
+
+def test_an_entry_in_the_place_of_the_one_that_was_known_is_waited_out(
+    connection: Connection, clock: Clock
+) -> None:
+    others = OthersLeases(OURS)
+    old = connection.ensure("shard", {"holds": "anything"})
+    put(old, entry("lease", THEIRS), entry("writer", THEIRS))
+    respect(others, old)
+    connection.drop("shard")
+    new = connection.ensure("shard", {"holds": "anything"})
+    put(new, entry("lease", THEIRS), entry("writer", THEIRS))
+    assert not knows_end(others, new)
+
+    clock.slept.clear()
+    respect(others, new)
+    assert clock.slept == [leases.WAITED]
+
+
+def test_where_nobody_can_have_a_lease_no_write_looks_for_one(
+    connection: Connection, clock: Clock
+) -> None:
+    stores = [open_memories(connection, EMBEDDER.identity) for _ in range(KEPT + 2)]
+    for number, store in enumerate(stores):
+        add(store, f"tea {number}")
+    stores[0].forget("acme", "ann", dry_run=False)
+    assert clock.slept == []
+
+
+def test_a_family_that_has_the_lease_takes_no_second_one(shard: Collection) -> None:
+    put(shard, entry("writer"))
+    for _ in range(2):
+        taken = take_lease(shard, entry("lease"), writing(shard))
+        assert max(taken) == 2
+        assert taken[2].role == "lease"
+
+
+class Families:
+    """Opens stores as if each were a process of some family."""
+
+    def __init__(self, connect: Connect, folder: str) -> None:
+        self._connect = connect
+        self._folder = folder
+
+    def start(self, family: str) -> ChromaMemories:
+        return open_memories(
+            self._connect(),
+            EMBEDDER.identity,
+            cache=Budget(10_000_000, loads_at=1),
+            marks=WriteMarks.of_host(f"{self._folder} {family}") if family else None,
+            family=family,
+        )
+
+
+@pytest.fixture
+def families(connect: Connect, chroma_database: str, monkeypatch: pytest.MonkeyPatch) -> Families:
+    for pause in ("QUIET", "OVERTAKEN", "BACK_OFF"):
+        monkeypatch.setattr(leases, pause, 0.0)
+    return Families(connect, chroma_database)
+
+
+def add(store: ChromaMemories, text: str, user: str = "ann") -> str:
+    return store.add("acme", [MemoryDraft(user, text)], VECTOR[None])[0].memory.id
+
+
+def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
+    view = store.view("acme", MemoryScope(user))
+    assert isinstance(view, KeptView)
+    return {memory.text for memory in view.scan(None)}
+
+
+def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "ann") -> list[str]:
+    """Search until the store believes what it knows; return the reads it makes from then on."""
+    deadline = time.monotonic() + 10
+    reads: list[str] = []
+    get = Collection.get
+
+    def get_and_note(collection: Collection, **asked: Any) -> Any:
+        reads.append(collection.name)
+        return get(collection, **asked)
+
+    monkeypatch.setattr(Collection, "get", get_and_note)
+    while True:
+        reads.clear()
+        texts(store, user)
+        if not reads:
+            return reads
+        assert time.monotonic() < deadline
+
+
+def test_what_a_check_has_shown_is_believed_under_a_lease(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    store = families.start("first")
+    add(store, "tea")
+    reads = leased(store, monkeypatch)
+
+    assert texts(store) == {"tea"}
+    assert reads == []
+
+
+def test_a_check_is_believed_for_a_moment_only(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = families.start("first")
+    add(store, "tea")
+    reads = leased(store, monkeypatch)
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", 0.0)
+
+    assert texts(store) == {"tea"}
+    assert reads == [layout.shard_name("acme", 0)]
+
+
+def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    reader, writer = families.start("first"), families.start("first")
+    first = add(writer, "tea")
+    leased(reader, monkeypatch)
+    add(writer, "coffee")
+    assert texts(reader) == {"tea", "coffee"}
+
+    leased(reader, monkeypatch)
+    writer.delete("acme", first)
+    assert texts(reader) == {"coffee"}
+
+    leased(reader, monkeypatch)
+    writer.forget("acme", "ann", dry_run=False)
+    assert reader.view("acme", ANN).scan(None) == []
+
+
+@pytest.mark.parametrize("stranger", ["second", ""])
+@pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])
+def test_what_others_do_is_not_acknowledged_before_it_is_seen(
+    families: Families, monkeypatch: pytest.MonkeyPatch, stranger: str, action: str
+) -> None:
+    """However long a check is believed: what is waited here is as long, and moves the clock on."""
+    reader, writer = families.start("first"), families.start(stranger)
+    add(writer, "tea")
+    second = add(writer, "milk")
+    leased(reader, monkeypatch)
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", 2.0)
+    waited: list[float] = []
+    monkeypatch.setattr(leases, "WAITED", 2.2)
+    monkeypatch.setattr(time, "sleep", waited.append)
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(waited))
+    expected = {"tea", "milk"}
+    match action:
+        case "add":
+            add(writer, "coffee")
+            expected = {"tea", "milk", "coffee"}
+        case "delete":
+            writer.delete("acme", second)
+            expected = {"tea"}
+        case "revise":
+            current = writer.get("acme", second)
+            assert current is not None
+            revised = replace(current, text="cream", version=2)
+            assert writer.revise("acme", current, revised, VECTOR)
+            expected = {"tea", "cream"}
+        case "forget":
+            writer.forget("acme", "ann", dry_run=False)
+            expected = set()
+
+    assert {memory.text for memory in reader.view("acme", ANN).scan(None)} == expected
+    assert waited == [2.2]
+
+
+def test_what_is_announced_is_looked_at_each_time_until_it_is_done(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    reader, writer = families.start("first"), families.start("")
+    tea = add(writer, "tea")
+    add(writer, "milk")
+    add(writer, "bread", "bob")
+    delete = Collection.delete
+
+    def delete_late(collection: Collection, ids: Any, **conditions: Any) -> None:
+        if tea in ids:
+            # A lease that is taken now has not seen the deletion, and nobody waits for it.
+            leased(reader, monkeypatch, "bob")
+            for _ in range(3):
+                assert texts(reader) == {"tea", "milk"}
+        delete(collection, ids, **conditions)
+
+    monkeypatch.setattr(Collection, "delete", delete_late)
+    writer.delete("acme", tea)
+
+    assert texts(reader) == {"milk"}
+
+
+def test_many_entries_take_no_ones_lease_for_granted(shard: Collection, clock: Clock) -> None:
+    lease, others = FamilyLease(OURS), OthersLeases(THEIRS)
+    for _ in range(KEPT * 2):
+        lease.learn(take_lease(shard, entry("lease"), writing(shard)), SHARD)
+        held = max(read_roster(shard))
+        assert lease.holds(held)
+        respect(others, shard, THEIRS)
+        lease.learn(read_roster(shard), SHARD)
+        assert not lease.holds(held)
+    assert len(clock.slept) == KEPT * 2
