@@ -1,17 +1,20 @@
-"""Let the workers of one gunicorn believe for a moment what they know of a shard.
+"""Let the workers of one gunicorn believe what they know of a shard, while they alone write to it.
 
 To learn from Chroma at every search that nothing has changed costs more than the search. What the
 workers of one gunicorn, a family, write themselves they count in memory that they share (see
 `write_marks`); only others could change something without their knowledge. So a family takes a
-lease on a shard, as an entry in its roster (see `roster`): as long as it is the last entry, what a
-check in Chroma has shown is believed for `LEASE` seconds from the beginning of the check.
+lease on a shard, as an entry in its roster (see `roster`). As long as it is the last entry, nobody
+else has acknowledged a write since it was made: what a check in Chroma has shown of a user since
+then is believed. That it is the last is believed for `LEASE` seconds from the beginning of a check
+that saw it.
 
 Whoever else writes to the shard keeps to this, before it acknowledges a write or deletes what it
 has announced: it looks, after the write, at the end of the roster, and if a lease of others is the
 last entry, it makes an entry behind it. If there is a lease of others that it has not seen end
-before, it waits for `WAITED` seconds. Thus every check that did not see the write was begun more
-than `LEASE` seconds before the acknowledgement, and is believed no longer; one that is begun later
-sees the write, or its announcement.
+before, it waits for `WAITED` seconds. Thus whoever saw the lease as the last entry began to look
+more than `LEASE` seconds before the acknowledgement, and believes it no longer. A lease that is
+made after the writer has looked is made after the write, and so is every check under it: these see
+the write, or its announcement.
 
 That is the lease of Gray and Cheriton ("Leases: an efficient fault-tolerant mechanism for
 distributed file cache consistency", SOSP 1989), and has its condition: clocks of hosts that run
@@ -22,6 +25,7 @@ may answer from what it knew for the rest of `LEASE` when it goes on.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -31,7 +35,7 @@ from memapp.chroma.roster import Entry, Roster, Write, entry_of, make_entry, rea
 from memapp.errors import StoreBroken
 
 LEASE = 0.25
-"""Seconds for which a check is believed."""
+"""Seconds for which it is believed that a lease is the last entry."""
 
 WAITED = 0.3
 """Seconds that others wait; longer than `LEASE`, should their clocks run faster."""
@@ -67,12 +71,21 @@ class FamilyLease:
                 shard,
                 last,
                 last if self._is_ours(roster[last]) else 0,
+                -inf,
                 max(taken_from, known.taken_from),
             )
 
-    def holds(self, number: int) -> bool:
-        """Tell whether the entry of this number is the family's lease."""
-        return number > 0 and self._known.number == number
+    def note(self, number: int, at: float) -> None:
+        """Note that an entry was seen to be the last one by a check that began at `at`."""
+        with self._lock:
+            if number > 0 and self._known.number == number:
+                seen_at = max(at, self._known.seen_at)
+                self._known = replace(self._known, seen_at=seen_at)
+
+    def is_believed(self, number: int) -> bool:
+        """Tell whether an entry is the family's lease, and was the last one a moment ago."""
+        known = self._known
+        return 0 < known.number == number and time.monotonic() - known.seen_at < LEASE
 
     def is_due(self) -> bool:
         """Tell whether it is time to take one; to one thread only, until the roster has changed."""
@@ -104,12 +117,14 @@ class _Known:
         shard: Identity of the collection whose roster it is.
         last: Number of the last entry; 0 before any is known.
         number: The same if that is a lease of the family; else 0.
+        seen_at: When the last check began that saw it so, by the monotonic clock.
         taken_from: From when on a lease may be taken, by the monotonic clock.
     """
 
     shard: str = ""
     last: int = 0
     number: int = 0
+    seen_at: float = -inf
     taken_from: float = 0.0
 
 

@@ -18,7 +18,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
-from memapp.chroma.leases import LEASE, FamilyLease
+from memapp.chroma.leases import FamilyLease
 from memapp.chroma.recent_changes import Behind, RecentChange
 from memapp.chroma.roster import Roster, read_roster
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
@@ -38,7 +38,8 @@ MAX_AGE = 600.0
 """Seconds; then a user is read anew, and changes announced but never made are forgotten."""
 
 TRUSTED_SECONDS = 5.0
-"""For how long the counts of writes are believed, should somebody write who does not count."""
+"""For how long a user is believed to be as it was last seen in Chroma, should somebody write who
+neither counts nor keeps to leases."""
 
 AHEAD = 4
 """How many changes of one writer are asked for at once."""
@@ -62,8 +63,8 @@ class _User:
         settled: How many writes had ended, by `write_marks`, before it was last checked; None if
             one was under way.
         checked_at: When that was, by the monotonic clock.
-        is_confirmed: Whether it was then seen by ids alone that all of it was as it is kept, and
-            that `roster` was the last entry.
+        confirmed: Number of the roster's last entry, if it was then seen by ids alone that all of
+            it was as it is kept; else 0.
     """
 
     user_id: str
@@ -79,7 +80,7 @@ class _User:
     loaded_at: float = field(default_factory=time.monotonic)
     settled: int | None = None
     checked_at: float = 0.0
-    is_confirmed: bool = False
+    confirmed: int = 0
 
     def ids_to_check(self) -> list[str]:
         """Return what to ask for: who this is, what was seen last, what would follow."""
@@ -209,12 +210,13 @@ class ShardCache:
         found = self._lanes.submit([(shard, user_id)])[0]
         if found is None:
             return self._load(shard, user_id)
+        self._budget.touch(key)
         if self._users.get(user_id) is user:  # Else it was another that was checked.
             user.settled, user.checked_at = settled, now
-        self._budget.touch(key)
-        if user.is_confirmed and self._lease.is_due():
-            with suppress(StoreUnavailable):
-                self._lease.learn(self._take_lease(shard), shard.identity)
+            self._lease.note(user.confirmed, now)
+            if user.confirmed and self._lease.is_due():
+                with suppress(StoreUnavailable):
+                    self._lease.learn(self._take_lease(shard), shard.identity)
         return found
 
     def drop(self, user_id: str) -> None:
@@ -274,10 +276,9 @@ class ShardCache:
         settled = user.settled
         if self._marks is None or settled is None or self._marks.has_begun_since(key, settled):
             return False
-        age = time.monotonic() - user.checked_at
-        if not self._family:
-            return age < TRUSTED_SECONDS
-        return age < LEASE and user.is_confirmed and self._lease.holds(user.roster)
+        if time.monotonic() - user.checked_at >= TRUSTED_SECONDS:
+            return False
+        return not self._family or self._lease.is_believed(user.confirmed)
 
     def _read_roster(self, shard: Collection) -> int:
         """Return the number of the last entry; 0 if there is none."""
@@ -318,7 +319,7 @@ class ShardCache:
         doubtful += self._catch_up(shard, behind)
         in_doubt = {user.user_id for user in doubtful}
         for user in users:
-            user.is_confirmed = user.user_id not in in_doubt
+            user.confirmed = 0 if user.user_id in in_doubt else user.roster
         # The roster is read before the slots; `roster` says why.
         latest = self._read_roster(shard) if late else 0
         changed = self._follow(shard, doubtful)

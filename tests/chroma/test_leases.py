@@ -43,6 +43,12 @@ def roster(*entries: Entry, first: int = 1) -> dict[int, Entry]:
     return dict(enumerate(entries, first))
 
 
+def holds(lease: FamilyLease, number: int) -> bool:
+    """Tell whether an entry is believed to be our lease once it was seen to be the last one."""
+    lease.note(number, math.inf)
+    return lease.is_believed(number)
+
+
 class Clock:
     """The monotonic clock, which stands still; what sleeps moves it on."""
 
@@ -75,8 +81,8 @@ def is_due_after(lease: FamilyLease, clock: Clock, seconds: float) -> bool:
 def test_the_last_entry_is_believed_if_it_is_our_lease() -> None:
     lease = FamilyLease(OURS)
     lease.learn(roster(entry("writer"), entry("lease")), SHARD)
-    assert lease.holds(2)
-    assert not lease.holds(1)
+    assert holds(lease, 2)
+    assert not holds(lease, 1)
 
 
 @pytest.mark.parametrize(
@@ -94,8 +100,31 @@ def test_a_lease_with_an_entry_behind_it_is_not_believed(last: Entry) -> None:
     first = entry("lease")
     lease.learn(roster(first), SHARD)
     lease.learn(roster(first, last), SHARD)
-    assert not lease.holds(1)
-    assert not lease.holds(2)
+    assert not holds(lease, 1)
+    assert not holds(lease, 2)
+
+
+def test_a_lease_is_believed_for_a_moment_after_it_was_seen(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    lease.learn(roster(entry("lease")), SHARD)
+    assert not lease.is_believed(1)
+    seen_at = clock.now
+    lease.note(1, seen_at)
+    lease.note(1, seen_at - 1)  # By a check that took longer.
+    clock.now += leases.LEASE * 0.99
+    assert lease.is_believed(1)
+    clock.now += leases.LEASE * 0.02
+    assert not lease.is_believed(1)
+
+
+def test_a_new_lease_is_believed_only_once_it_was_seen_itself(clock: Clock) -> None:
+    lease = FamilyLease(OURS)
+    first, second = entry("lease"), entry("lease")
+    lease.learn(roster(first), SHARD)
+    lease.note(1, clock.now)
+    lease.learn(roster(first, second), SHARD)
+    lease.note(1, clock.now)
+    assert not lease.is_believed(2)
 
 
 def test_an_older_roster_that_is_learnt_late_changes_nothing() -> None:
@@ -103,21 +132,21 @@ def test_an_older_roster_that_is_learnt_late_changes_nothing() -> None:
     first, second = entry("lease"), entry("writer")
     lease.learn(roster(first, second), SHARD)
     lease.learn(roster(first), SHARD)
-    assert not lease.holds(1)
+    assert not holds(lease, 1)
 
 
 def test_the_roster_of_another_collection_of_that_name_is_another_one() -> None:
     lease = FamilyLease(OURS)
     lease.learn(roster(entry("lease")), "old")
     lease.learn(roster(entry("writer", THEIRS)), "new")
-    assert not lease.holds(1)
+    assert not holds(lease, 1)
 
 
 def test_who_has_no_family_takes_no_lease_and_believes_none(clock: Clock) -> None:
     lease = FamilyLease("")
     lease.learn(roster(entry("lease", "")), SHARD)
     clock.now += 1e6
-    assert not lease.holds(1)
+    assert not holds(lease, 1)
     assert not lease.is_due()
 
 
@@ -338,7 +367,7 @@ def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "
 def test_what_a_check_has_shown_is_believed_under_a_lease(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
     store = families.start("first")
     add(store, "tea")
     reads = leased(store, monkeypatch)
@@ -353,16 +382,34 @@ def test_a_check_is_believed_for_a_moment_only(
     store = families.start("first")
     add(store, "tea")
     reads = leased(store, monkeypatch)
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", 0.0)
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", 0.0)
 
     assert texts(store) == {"tea"}
     assert reads == [layout.shard_name("acme", 0)]
 
 
+def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    for user in ("ann", "bob"):
+        add(store, "tea", user)
+    for user in ("ann", "bob", "ann"):
+        reads = leased(store, monkeypatch, user)
+    (cache,) = store._caches.values()
+    cache._lease._known = replace(cache._lease._known, seen_at=-math.inf)
+
+    assert texts(store, "bob") == {"tea"}
+    assert len(reads) == 1
+    assert texts(store, "ann") == {"tea"}
+    assert len(reads) == 1
+
+
 def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
     reader, writer = families.start("first"), families.start("first")
     first = add(writer, "tea")
     leased(reader, monkeypatch)
@@ -388,7 +435,7 @@ def test_what_others_do_is_not_acknowledged_before_it_is_seen(
     add(writer, "tea")
     second = add(writer, "milk")
     leased(reader, monkeypatch)
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", 2.0)
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", 2.0)
     waited: list[float] = []
     monkeypatch.setattr(leases, "WAITED", 2.2)
     monkeypatch.setattr(time, "sleep", waited.append)
@@ -419,7 +466,7 @@ def test_what_others_do_is_not_acknowledged_before_it_is_seen(
 def test_what_is_announced_is_looked_at_each_time_until_it_is_done(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASE", math.inf)
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
     reader, writer = families.start("first"), families.start("")
     tea = add(writer, "tea")
     add(writer, "milk")
@@ -445,8 +492,8 @@ def test_many_entries_take_no_ones_lease_for_granted(shard: Collection, clock: C
     for _ in range(KEPT * 2):
         lease.learn(take_lease(shard, entry("lease"), writing(shard)), SHARD)
         held = max(read_roster(shard))
-        assert lease.holds(held)
+        assert holds(lease, held)
         respect(others, shard, THEIRS)
         lease.learn(read_roster(shard), SHARD)
-        assert not lease.holds(held)
+        assert not holds(lease, held)
     assert len(clock.slept) == KEPT * 2

@@ -128,7 +128,7 @@ def processes(
     # Leases are taken whenever nobody else has one.
     for pause in ("QUIET", "OVERTAKEN", "BACK_OFF"):
         monkeypatch.setattr(leases, pause, 0.0)
-    monkeypatch.setattr(user_cache, "LEASE", 0.1)
+    monkeypatch.setattr(leases, "LEASE", 0.1)
     monkeypatch.setattr(leases, "WAITED", 0.12)
     opened = Processes(chroma_server, chroma_database, request.param)
     yield opened
