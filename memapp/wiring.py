@@ -202,7 +202,10 @@ class _Rooms:
             # Nobody else writes; or, with the distributed engine, it is not known whether reads
             # see all that was written before them, in the order of writing.
             return None
-        return "" if self._config["ONE_HOST"] else errands.family()
+        from memapp.chroma.write_marks import WriteMarks  # noqa: PLC0415
+
+        is_shared = not self._config["ONE_HOST"] and WriteMarks.of_family() is not None
+        return errands.family() if is_shared else ""
 
     def _company(self) -> str:
         """Return the name of those who write the same things to the same Chroma as this process."""

@@ -38,8 +38,10 @@ MAX_AGE = 600.0
 """Seconds; then a user is read anew, and changes announced but never made are forgotten."""
 
 TRUSTED_SECONDS = 5.0
-"""For how long a user is believed to be as it was last seen in Chroma, should somebody write who
-neither counts nor keeps to leases."""
+"""For how long the counts of writes are believed, should somebody write who does not count."""
+
+LEASED_SECONDS = 60.0
+"""For how long they are under a lease, should somebody write who does not keep to it."""
 
 AHEAD = 4
 """How many changes of one writer are asked for at once."""
@@ -276,9 +278,10 @@ class ShardCache:
         settled = user.settled
         if self._marks is None or settled is None or self._marks.has_begun_since(key, settled):
             return False
-        if time.monotonic() - user.checked_at >= TRUSTED_SECONDS:
-            return False
-        return not self._family or self._lease.is_believed(user.confirmed)
+        age = time.monotonic() - user.checked_at
+        if not self._family:
+            return age < TRUSTED_SECONDS
+        return age < LEASED_SECONDS and self._lease.is_believed(user.confirmed)
 
     def _read_roster(self, shard: Collection) -> int:
         """Return the number of the last entry; 0 if there is none."""

@@ -155,9 +155,13 @@ _of_family: int | None = None
 def share_with_forks() -> None:
     """Make the memory in which this process and those forked from it count; Linux alone."""
     global _of_family  # noqa: PLW0603 - of the process, like what it forks
-    if sys.platform == "linux":
+    if sys.platform != "linux":
+        return
+    try:
         _of_family = os.memfd_create("memapp-writes")
         os.ftruncate(_of_family, _SIZE)
+    except OSError:
+        _of_family = None  # A sandbox that allows none: then every search asks Chroma.
 
 
 def _cell(key: Key) -> int:

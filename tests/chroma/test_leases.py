@@ -406,6 +406,19 @@ def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
     assert len(reads) == 1
 
 
+def test_who_was_looked_at_long_ago_is_looked_at_again_under_a_lease(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    add(store, "tea")
+    reads = leased(store, monkeypatch)
+    monkeypatch.setattr("memapp.chroma.user_cache.LEASED_SECONDS", 0.0)
+
+    assert texts(store) == {"tea"}
+    assert len(reads) == 1
+
+
 def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:

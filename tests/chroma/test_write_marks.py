@@ -118,6 +118,17 @@ def test_a_process_and_its_forks_share_their_counts_and_lose_none() -> None:
     assert (done.stdout.strip(), done.stderr) == ("8000", "")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="shares memory with forks on Linux alone")
+def test_where_no_memory_may_be_shared_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> int:
+        raise PermissionError(name)
+
+    monkeypatch.setattr(write_marks, "_of_family", None)
+    monkeypatch.setattr("os.memfd_create", refuse)
+    write_marks.share_with_forks()
+    assert WriteMarks.of_family() is None
+
+
 def test_a_file_that_is_not_ours_is_refused(store: str, tmp_path: Path) -> None:
     WriteMarks.of_host(store)
     (made,) = tmp_path.iterdir()
