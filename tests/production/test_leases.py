@@ -15,7 +15,7 @@ def test_searches_ask_chroma_only_now_and_then(gate: Gate, new_server: Start) ->
     site = gate.folder / "conf.d" / "site.conf"
     site.write_text(site.read_text().replace("access_log off", "access_log requests.log"))
     gate.start()
-    server = new_server(behind(gate), "-w", "2")
+    server = new_server(behind(gate), "-w", "1")
     server.start(until="/health/ready")
     server.write("tea is in the left cupboard").raise_for_status()
     log = gate.folder / "requests.log"
@@ -26,7 +26,8 @@ def test_searches_ask_chroma_only_now_and_then(gate: Gate, new_server: Start) ->
         for _ in range(SEARCHES):
             assert server.find("where is the tea?") == "tea is in the left cupboard"
         asked = len(log.read_text().splitlines()) - before
-        if asked < SEARCHES / 2:
+        # Without a lease it is one for each search at least; with one, four a second.
+        if asked < 0.8 * SEARCHES:
             break
         assert time.monotonic() < deadline, f"{asked} requests to Chroma for {SEARCHES} searches"
 
