@@ -1,4 +1,4 @@
-"""The roster of a shard: one record for each time that a process began to write to it.
+"""The roster of a shard: who began to write to it, and when leases on it began and ended.
 
 A reader that knows how many there were asks by id for the next, `r.<n + 1>`, instead of asking who
 holds which slot. That is safe because the entries have no gaps: a writer makes its own, after it

@@ -364,28 +364,26 @@ def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "
         assert time.monotonic() < deadline
 
 
-def test_what_a_check_has_shown_is_believed_under_a_lease(
-    families: Families, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "looks"),
+    [
+        (None, 0),
+        ("memapp.chroma.leases.LEASE", 1),
+        ("memapp.chroma.user_cache.LEASED_SECONDS", 1),
+    ],
+)
+def test_what_was_seen_is_believed_under_a_lease_until_it_or_the_look_is_too_old(
+    families: Families, monkeypatch: pytest.MonkeyPatch, limit: str | None, looks: int
 ) -> None:
     monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
     store = families.start("first")
     add(store, "tea")
     reads = leased(store, monkeypatch)
+    if limit is not None:
+        monkeypatch.setattr(limit, 0.0)
 
     assert texts(store) == {"tea"}
-    assert reads == []
-
-
-def test_a_check_is_believed_for_a_moment_only(
-    families: Families, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = families.start("first")
-    add(store, "tea")
-    reads = leased(store, monkeypatch)
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", 0.0)
-
-    assert texts(store) == {"tea"}
-    assert reads == [layout.shard_name("acme", 0)]
+    assert reads == [layout.shard_name("acme", 0)] * looks
 
 
 def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
@@ -403,19 +401,6 @@ def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
     assert texts(store, "bob") == {"tea"}
     assert len(reads) == 1
     assert texts(store, "ann") == {"tea"}
-    assert len(reads) == 1
-
-
-def test_who_was_looked_at_long_ago_is_looked_at_again_under_a_lease(
-    families: Families, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
-    store = families.start("first")
-    add(store, "tea")
-    reads = leased(store, monkeypatch)
-    monkeypatch.setattr("memapp.chroma.user_cache.LEASED_SECONDS", 0.0)
-
-    assert texts(store) == {"tea"}
     assert len(reads) == 1
 
 
