@@ -59,6 +59,11 @@ class FamilyLease:
         self._lock = Lock()
         self._known = _Known()
 
+    @property
+    def number(self) -> int:
+        """Number of the roster's last entry, if that is known to be the family's lease; else 0."""
+        return self._known.number
+
     def learn(self, roster: Roster, shard: str) -> None:
         """Note the roster as it was just read, of the collection with this identity."""
         last = max(roster, default=0)

@@ -47,6 +47,11 @@ LEASED_SECONDS = 60.0
 AHEAD = 4
 """How many changes of one writer are asked for at once."""
 
+TAKEN_ALONG = 8
+"""Users that a check confirms beside those it is for: to look at them all costs it a tenth of what
+a check of each would."""
+
+_VISITED = 32
 _CHECKED_TOGETHER = 64
 _READ_TOGETHER = 250
 _WHOLE = ("metadatas", "documents", "embeddings")
@@ -93,8 +98,13 @@ class _User:
             ids += [layout.change_id(self.user_id, writer, n) for n in numbers]
         return ids
 
-    def signs(self) -> "_Signs | None":
-        """Return the ids that tell whether anything is new; None if ids alone cannot tell."""
+    def signs(self, ahead: int = AHEAD) -> "_Signs | None":
+        """Return the ids that tell whether anything is new; None if ids alone cannot tell.
+
+        Args:
+            ahead: How many changes of each writer are looked for, at least 1; with 1 it is seen
+                that there are some, not how many.
+        """
         # Where there was something new the last time, there may be again. And without a change
         # seen, a user who was forgotten and remembered anew looks the same.
         if self.awaited or self.has_changed or not self.roster:
@@ -107,9 +117,9 @@ class _User:
         for writer, (number, _) in self.seen.items():
             last = layout.change_id(self.user_id, writer, number)
             (there if number else missing).append(last)
-            for further in range(number + 1, number + AHEAD):
+            for further in range(number + 1, number + ahead):
                 following[layout.change_id(self.user_id, writer, further)] = (writer, further)
-            missing.append(layout.change_id(self.user_id, writer, number + AHEAD))
+            missing.append(layout.change_id(self.user_id, writer, number + ahead))
         return _Signs(frozenset(there), frozenset(missing), following)
 
     def knows_roster(self, found: Container[str]) -> bool:
@@ -190,6 +200,7 @@ class ShardCache:
         self._family = family
         self._lease = FamilyLease(family)
         self._take_lease = take_lease
+        self._to_visit: list[str] = []
         self._lanes: Coalescer[tuple[Collection, str], Snapshot | None] = Coalescer(
             self._check_together, most=_CHECKED_TOGETHER
         )
@@ -307,9 +318,12 @@ class ShardCache:
         ]
 
     def _bring_up_to_date(self, shard: Collection, users: Sequence[_User]) -> None:
-        oldest = time.monotonic() - MAX_AGE
+        now = time.monotonic()
+        oldest = now - MAX_AGE
         signs = [user.signs() if user.loaded_at > oldest else None for user in users]
-        ids = frozenset().union(*(told.ids for told in signs if told is not None))
+        asked = [told for told in signs if told is not None]
+        along = self._choose_along(users, now) if asked else []
+        ids = frozenset().union(*(told.ids for told in [*asked, *(told for _, told in along)]))
         found = set(shard.get(ids=list(ids)).ids)
         doubtful, late, behind = [], [], []
         for user, known in zip(users, signs, strict=True):
@@ -324,6 +338,9 @@ class ShardCache:
         in_doubt = {user.user_id for user in doubtful}
         for user in users:
             user.confirmed = 0 if user.user_id in in_doubt else user.roster
+        for user, told in along:
+            if told.further(found) == {}:
+                user.confirmed, user.checked_at = user.roster, now
         # The roster is read before the slots; `roster` says why.
         latest = self._read_roster(shard) if late else 0
         changed = self._follow(shard, doubtful)
@@ -332,6 +349,35 @@ class ShardCache:
             user.has_changed = any(one is user for one in changed.values())
         for user in late:
             user.roster = latest
+
+    def _choose_along(self, users: Sequence[_User], now: float) -> list[tuple[_User, _Signs]]:
+        """Choose others who need a check of their own at their next search, unless seen now.
+
+        What they were `settled` at stays as it is, so whoever was written to since is not believed.
+        """
+        if self._marks is None or (self._family and not self._lease.number):
+            return []
+        asked = {user.user_id for user in users}
+        chosen: list[tuple[_User, _Signs]] = []
+        for _ in range(min(_VISITED, len(self._users))):
+            self._to_visit = self._to_visit or list(self._users)
+            if len(chosen) == TAKEN_ALONG or not self._to_visit:
+                break
+            user = self._users.get(self._to_visit.pop())
+            if user is None or user.user_id in asked or not self._needs_check(user, now):
+                continue
+            told = user.signs(ahead=1)
+            if told is not None:
+                chosen.append((user, told))
+        return chosen
+
+    def _needs_check(self, user: _User, now: float) -> bool:
+        """Tell whether a user is not believed any more, or not for much longer."""
+        if user.loaded_at <= now - MAX_AGE:
+            return False  # A check is not enough.
+        if not self._family:
+            return now - user.checked_at > TRUSTED_SECONDS / 2
+        return user.confirmed != self._lease.number or now - user.checked_at > LEASED_SECONDS / 2
 
     def _catch_up(
         self, shard: Collection, behind: Sequence[tuple[_User, Mapping[str, int]]]

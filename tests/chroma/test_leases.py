@@ -3,13 +3,13 @@
 import itertools
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from memapp.chroma import leases
+from memapp.chroma import leases, user_cache
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
@@ -404,6 +404,54 @@ def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
     assert len(reads) == 1
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Move the clock on."""
+    real, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(passed))
+    return passed.append
+
+
+def test_a_look_at_one_user_does_for_others_whose_last_is_long_ago(
+    families: Families, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    users = ["ann", "bob", "cyd"]
+    for user in users:
+        add(store, "tea", user)
+    for user in [*users, *users]:
+        reads = leased(store, monkeypatch, user)
+    later(user_cache.LEASED_SECONDS)
+
+    for user in users:
+        assert texts(store, user) == {"tea"}
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])
+def test_a_look_at_one_user_does_not_do_for_others_who_have_changed(
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    later: Callable[[float], None],
+    action: str,
+) -> None:
+    """Even by somebody who keeps to no lease, as an older build may."""
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    monkeypatch.setattr(leases.OthersLeases, "respect", lambda *_: None)
+    reader, writer = families.start("first"), families.start("")
+    add(writer, "tea")
+    second = add(writer, "milk")
+    add(writer, "bread", "bob")
+    for user in ("ann", "bob", "ann"):
+        leased(reader, monkeypatch, user)
+    expected = change(writer, second, action)
+    later(user_cache.LEASED_SECONDS)
+
+    assert texts(reader, "bob") == {"bread"}
+    assert {memory.text for memory in reader.view("acme", ANN).scan(None)} == expected
+
+
 def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,6 +471,26 @@ def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
     assert reader.view("acme", ANN).scan(None) == []
 
 
+def change(writer: ChromaMemories, milk: str, action: str) -> set[str]:
+    """Change Ann's memories, which are tea and milk; return what they are then."""
+    match action:
+        case "add":
+            add(writer, "coffee")
+            return {"tea", "milk", "coffee"}
+        case "delete":
+            writer.delete("acme", milk)
+            return {"tea"}
+        case "revise":
+            current = writer.get("acme", milk)
+            assert current is not None
+            revised = replace(current, text="cream", version=2)
+            assert writer.revise("acme", current, revised, VECTOR)
+            return {"tea", "cream"}
+        case _:
+            writer.forget("acme", "ann", dry_run=False)
+            return set()
+
+
 @pytest.mark.parametrize("stranger", ["second", ""])
 @pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])
 def test_what_others_do_is_not_acknowledged_before_it_is_seen(
@@ -439,23 +507,7 @@ def test_what_others_do_is_not_acknowledged_before_it_is_seen(
     monkeypatch.setattr(time, "sleep", waited.append)
     real = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: real() + sum(waited))
-    expected = {"tea", "milk"}
-    match action:
-        case "add":
-            add(writer, "coffee")
-            expected = {"tea", "milk", "coffee"}
-        case "delete":
-            writer.delete("acme", second)
-            expected = {"tea"}
-        case "revise":
-            current = writer.get("acme", second)
-            assert current is not None
-            revised = replace(current, text="cream", version=2)
-            assert writer.revise("acme", current, revised, VECTOR)
-            expected = {"tea", "cream"}
-        case "forget":
-            writer.forget("acme", "ann", dry_run=False)
-            expected = set()
+    expected = change(writer, second, action)
 
     assert {memory.text for memory in reader.view("acme", ANN).scan(None)} == expected
     assert waited == [2.2]
