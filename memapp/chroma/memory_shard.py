@@ -227,10 +227,6 @@ class MemoryShard:
         return self._marks.changing(self.collection.name, set(users))
 
     def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
-        with self._changing(addition.draft.user_id for addition in additions):
-            return self._add_marked(additions)
-
-    def _add_marked(self, additions: list[Addition]) -> list[StoredMemory]:
         firsts: dict[str, Addition] = {}
         for addition in additions:
             firsts.setdefault(addition.digest, addition)
@@ -263,9 +259,11 @@ class MemoryShard:
             for digest, place in places.items()
             if place.there is not None and place.holds(digest, now)
         }
-        self._clear([one for one in fresh if one.place.there is not None], now)
-        outcomes = self._write_fresh(fresh)
-        self._announce_again([record.memory for record in held.values()], now)
+        # Begun only now: whoever searches for a user who is being written to must ask Chroma.
+        with self._changing(addition.draft.user_id for addition in additions.values()):
+            self._clear([one for one in fresh if one.place.there is not None], now)
+            outcomes = self._write_fresh(fresh)
+            self._announce_again([record.memory for record in held.values()], now)
         return outcomes | {one: _outcome(held[one], additions[one]) for one in held}
 
     def _find_places(self, digests: Sequence[str], now: datetime) -> dict[str, _Place]:

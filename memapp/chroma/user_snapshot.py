@@ -30,12 +30,14 @@ class Snapshot:
         vectors: Theirs, in the same order.
         tokens: Of each memory's latest write, by id, in the same order.
         speakers: Who speaks in them, in lower case.
+        characters: Of all texts together.
     """
 
     memories: list[Memory]
     vectors: KeptVectors
     tokens: dict[str, str]
     speakers: frozenset[str]
+    characters: int
 
     @classmethod
     def of(cls, records: Records, chosen: Members[str] | None = None) -> "Snapshot":
@@ -59,6 +61,7 @@ class Snapshot:
             vectors=KeptVectors.of(_rows(records.vectors, rows)),
             tokens={records.ids[row]: str(records.metadatas[row]["token"]) for row in rows},
             speakers=frozenset(m.speaker.lower() for m in memories if m.speaker),
+            characters=_characters(memories),
         )
 
     @classmethod
@@ -72,6 +75,7 @@ class Snapshot:
             vectors=KeptVectors.joined([part.vectors for part in parts]),
             tokens=tokens,
             speakers=frozenset().union(*(part.speakers for part in parts)),
+            characters=sum(part.characters for part in parts),
         )
 
     def only(self, tokens: Mapping[str, str | None]) -> "Snapshot":
@@ -93,8 +97,7 @@ class Snapshot:
     @property
     def size(self) -> int:
         """Bytes it takes, roughly."""
-        texts = sum(len(memory.text) for memory in self.memories)
-        return texts + self.vectors.nbytes + MEMORY_OVERHEAD * len(self.memories)
+        return self.characters + self.vectors.nbytes + MEMORY_OVERHEAD * len(self.memories)
 
     def _at(self, rows: Sequence[int]) -> "Snapshot":
         memories = [self.memories[row] for row in rows]
@@ -103,7 +106,12 @@ class Snapshot:
             vectors=self.vectors.at(rows),
             tokens={memory.id: self.tokens[memory.id] for memory in memories},
             speakers=self.speakers,
+            characters=_characters(memories),
         )
+
+
+def _characters(memories: Sequence[Memory]) -> int:
+    return sum(len(memory.text) for memory in memories)
 
 
 def _rows(vectors: Vectors | None, rows: Sequence[int]) -> Vectors:
