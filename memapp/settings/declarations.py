@@ -203,7 +203,7 @@ DECLARED: tuple[Setting, ...] = (
     Setting(
         "CHROMA_SYNC_THRESHOLD",
         Whole(2, 100_000),
-        1000,
+        250,
         "Records after which Chroma saves a new collection's index: with fewer its writes are "
         "cheaper, and a crash more often damages an index; docs/production.md, section 9.",
         _CHROMA,

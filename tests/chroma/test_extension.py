@@ -38,7 +38,7 @@ def settings(**changes: object) -> dict[str, Any]:
         "CHROMA_READ_TIMEOUT": 30.0,
         "CHROMA_RETRIES": 2,
         "CHROMA_BATCH_SIZE": 500,
-        "CHROMA_SYNC_THRESHOLD": 1000,
+        "CHROMA_SYNC_THRESHOLD": 250,
     }
     return {**values, **changes}
 

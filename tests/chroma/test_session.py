@@ -10,10 +10,11 @@ import pytest
 
 from memapp.backends import persistent
 from memapp.chroma.connection import Connection
+from memapp.chroma.session import SYNC_THRESHOLD
 from memapp.chroma_config import ChromaConfig
 
 
-@pytest.mark.parametrize(("threshold", "most"), [(1_000, 600), (100, 200)])
+@pytest.mark.parametrize(("threshold", "most"), [(1_000, 600), (SYNC_THRESHOLD, 200), (100, 200)])
 def test_chroma_forgets_what_was_written_as_often_as_it_is_told_to(
     tmp_path: Path, threshold: int, most: int
 ) -> None:
