@@ -34,6 +34,10 @@ SETTLED = timedelta(minutes=15)
 """What is older is known to all: it is longer than `user_cache.MAX_AGE`."""
 
 
+_TRAIL = ["version", "alias"]
+"""Kinds of the records that hang on a memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Addition:
     """A draft on its way into a shard.
@@ -153,8 +157,12 @@ class MemoryShard:
             stored = memories_of(found).get(memory_id)
             if stored is None:
                 return None
+            # Not what somebody has added in its place since another deletion.
+            which = {"$or": [{"created": stored.fields["created"]}, {"kind": {"$in": _TRAIL}}]}
             try:
-                self.collection.delete([memory_id, *self._trail(stored)], may_repeat=False)
+                self.collection.delete(
+                    [memory_id, *self._trail(stored)], where=which, may_repeat=False
+                )
             except OutcomeUnknown:
                 there = self.read([memory_id]).get(memory_id)
                 if there is not None and there.fields["token"] == stored.fields["token"]:

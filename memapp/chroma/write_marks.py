@@ -1,9 +1,10 @@
 """Count the writes to each user's memories in memory that all their writers share.
 
 Where one host does all the writing, or others keep to a lease (see `leases`), a reader need not ask
-Chroma whether anything has changed: a writer counts its write as begun before the first request to
-Chroma, and as ended before it is acknowledged. A reader that once found as many ended as begun, and
-then read what Chroma has, has the present state for as long as no further write begins.
+Chroma whether anything has changed: a writer counts its write as begun before its first request
+that changes anything, and as ended before it is acknowledged. A reader that once found as many
+ended as begun, and then read what Chroma has, has the present state for as long as no further write
+begins.
 
 A writer that is killed half-way leaves a count that never agrees again; its user is then read as if
 there were no counts. That, a hash that two users share, and a machine that starts anew cost speed

@@ -468,6 +468,31 @@ def test_a_memory_whose_second_deletion_comes_late_is_no_ghost(processes: Proces
     assert texts(store) == {"coffee"}
 
 
+def test_a_deletion_that_comes_late_spares_what_was_added_since_another(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, slow, third = (processes.start() for _ in range(3))
+    memory = add(store, "tea")
+    add(store, "coffee")
+    assert texts(store) == {"tea", "coffee"}
+    delete = Collection.delete
+
+    def delete_late(collection: Collection, ids: Any, **wanted: Any) -> None:
+        if memory.id in ids:
+            monkeypatch.setattr(Collection, "delete", delete)
+            third.delete("acme", memory.id)
+            assert texts(store) == {"coffee"}
+            assert add(store, "tea").id == memory.id
+            assert texts(store) == {"tea", "coffee"}
+        delete(collection, ids, **wanted)
+
+    monkeypatch.setattr(Collection, "delete", delete_late)
+
+    assert slow.delete("acme", memory.id)
+    assert third.get("acme", memory.id) is not None
+    assert texts(store) == {"tea", "coffee"}
+
+
 def test_a_reader_learns_of_writers_that_came_and_went_while_it_did_not_look(
     processes: Processes,
 ) -> None:
