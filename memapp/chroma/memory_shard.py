@@ -165,7 +165,7 @@ class MemoryShard:
                 )
             except OutcomeUnknown:
                 there = self.read([memory_id]).get(memory_id)
-                if there is not None and there.fields["token"] == stored.fields["token"]:
+                if there is not None and there.fields["created"] == stored.fields["created"]:
                     raise
         return stored
 

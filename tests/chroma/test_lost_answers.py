@@ -246,6 +246,21 @@ def test_a_deletion_that_never_arrived_is_not_acknowledged(
     assert ours.delete("acme", memory.id)
 
 
+def test_nor_is_that_of_a_memory_that_was_changed_meanwhile(
+    relay: Gate, ours: ChromaMemories, other: ChromaMemories
+) -> None:
+    memory = add(ours, "tea")
+    relay.dropped, relay.swallows = "/delete", 1
+    relay.meanwhile = lambda: revise(other, memory, "coffee")
+
+    with pytest.raises(StoreUnavailable):
+        ours.delete("acme", memory.id)
+
+    left = other.get("acme", memory.id)
+    assert left is not None
+    assert left.text == "coffee"
+
+
 def test_a_claim_whose_answer_is_lost_belongs_to_who_came_first(
     relay: Gate, ours: ChromaMemories, other: ChromaMemories
 ) -> None:

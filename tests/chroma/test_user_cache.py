@@ -3,9 +3,11 @@
 Several stores over connections of their own stand for several processes.
 """
 
+import itertools
 import math
 import random
 import secrets
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -380,6 +382,25 @@ def test_that_nothing_has_changed_costs_one_read_of_ids(
     reads.clear()
     monkeypatch.setattr(user_cache, "TRUSTED_SECONDS", 0)
     assert texts(there) == {"fact"}
+    assert reads == [()]
+
+
+@pytest.mark.parametrize("processes", ["one host"], indirect=True)
+def test_where_one_host_writes_a_look_at_one_user_does_for_others_too(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
+) -> None:
+    store = processes.start()
+    names = (f"user {number}" for number in itertools.count())
+    users = list(itertools.islice((one for one in names if shard_of(one) == 0), 3))
+    for user in users:
+        add(store, "fact", user)
+        assert texts(store, user) == {"fact"}
+    reads.clear()
+    real = time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: real() + user_cache.TRUSTED_SECONDS)
+
+    assert [texts(store, user) for user in users] == [{"fact"}] * 3
+
     assert reads == [()]
 
 
