@@ -137,10 +137,14 @@ class ChromaMemories:
     def get(self, tenant: str, memory_id: str) -> Memory | None:
         """Return the memory, or None if there is none or it has expired."""
         shard = self._find_shard_of_memory(tenant, memory_id)
-        stored = None if shard is None else shard.read([memory_id]).get(memory_id)
-        if stored is None or stored.memory.is_expired(self._clock()):
+        if shard is None:
             return None
-        return stored.memory
+        cache = self._caches.get(shard.collection.name)
+        memory = None if cache is None else cache.memory(shard.collection, memory_id)
+        if memory is None:
+            stored = shard.read([memory_id]).get(memory_id)
+            memory = None if stored is None else stored.memory
+        return None if memory is None or memory.is_expired(self._clock()) else memory
 
     def revise(self, tenant: str, current: Memory, revised: Memory, vector: Vector | None) -> bool:
         """Replace `current` by `revised` and keep `current` as an old version."""

@@ -26,6 +26,7 @@ from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.errors import StoreUnavailable
+from memapp.records import Memory
 
 MOST_MEMORIES = 10_000
 """Reading more from Chroma, vectors included, takes seconds."""
@@ -232,6 +233,20 @@ class ShardCache:
                 with suppress(StoreUnavailable):
                     self._lease.learn(self._take_lease(shard), shard.identity)
         return found
+
+    def memory(self, shard: Collection, memory_id: str) -> Memory | None:
+        """Return a memory as it is now, if that can be told without Chroma; else None.
+
+        Everything acknowledged before the call is in it.
+        """
+        for user in list(self._users.values()):
+            if memory_id in user.snapshot.tokens:
+                key = (shard.name, user.user_id)
+                if not self._is_unchanged(key, user):
+                    return None
+                self._budget.touch(key)
+                return user.snapshot.memory(memory_id)
+        return None
 
     def drop(self, user_id: str) -> None:
         """Keep a user no longer."""

@@ -97,6 +97,12 @@ class Snapshot:
             return self
         return self._at([row for row, one in enumerate(self.tokens) if one not in ids])
 
+    def memory(self, memory_id: str) -> Memory | None:
+        """Return one memory; None if it is not there."""
+        if memory_id not in self.tokens:
+            return None
+        return self.memories[list(self.tokens).index(memory_id)]
+
     @property
     def size(self) -> int:
         """Bytes it takes, roughly."""

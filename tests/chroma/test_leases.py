@@ -491,6 +491,31 @@ def change(writer: ChromaMemories, milk: str, action: str) -> set[str]:
             return set()
 
 
+def test_a_memory_by_id_is_read_from_chroma_only_if_its_user_may_have_changed(
+    families: Families, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    reader, writer = families.start("first"), families.start("first")
+    tea, milk = add(writer, "tea"), add(writer, "milk")
+    reads = leased(reader, monkeypatch)
+
+    first = reader.get("acme", tea)
+    assert reads == []
+    assert first == writer.get("acme", tea)
+    assert reader.get("acme", add(writer, "bread", "bob")) is not None
+
+    for action in ("revise", "delete"):
+        change(writer, milk, action)
+        reads.clear()
+        assert reader.get("acme", milk) == writer.get("acme", milk)
+        assert reads == [layout.shard_name("acme", 0)] * 2
+        reads = leased(reader, monkeypatch)
+
+    later(user_cache.LEASED_SECONDS)
+    assert reader.get("acme", tea) == first
+    assert len(reads) == 1
+
+
 @pytest.mark.parametrize("stranger", ["second", ""])
 @pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])
 def test_what_others_do_is_not_acknowledged_before_it_is_seen(

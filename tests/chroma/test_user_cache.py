@@ -721,6 +721,7 @@ def test_whatever_processes_do_in_turn_all_see_the_same(processes: Processes, se
     dice = random.Random(seed)  # noqa: S311
     stores = [processes.start() for _ in range(3)]
     truth: dict[str, dict[str, Memory]] = {"ann": {}, "bob": {}}
+    gone: dict[str, str] = {}
     for step in range(60):
         store = dice.choice(stores)
         user = dice.choice(["ann", "bob"])
@@ -735,7 +736,9 @@ def test_whatever_processes_do_in_turn_all_see_the_same(processes: Processes, se
             assert store.revise("acme", old, new, vector(step))
             mine[new.id] = new
         elif action == "delete" and mine:
-            assert store.delete("acme", mine.pop(dice.choice(list(mine))).id)
+            gone[user] = dice.choice(list(mine))
+            del mine[gone[user]]
+            assert store.delete("acme", gone[user])
         elif action == "forget" and dice.random() < 0.3:
             assert store.forget("acme", user, dry_run=False).memories == len(mine)
             mine.clear()
@@ -747,6 +750,9 @@ def test_whatever_processes_do_in_turn_all_see_the_same(processes: Processes, se
                 assert {m.id: (m.text, m.version) for m in seen} == {
                     one: (m.text, m.version) for one, m in memories.items()
                 }
+                assert all(reader.get("acme", m.id) == m for m in seen[-2:])
+                if whose in gone and gone[whose] not in memories:
+                    assert reader.get("acme", gone[whose]) is None
 
 
 def test_writers_and_readers_at_once_lose_nothing_and_see_no_ghost(processes: Processes) -> None:
