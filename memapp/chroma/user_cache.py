@@ -235,17 +235,18 @@ class ShardCache:
         return found
 
     def memory(self, shard: Collection, memory_id: str) -> Memory | None:
-        """Return a memory as it is now, if that can be told without Chroma; else None.
+        """Return a memory as it is now, if that can be told without reading it; else None.
 
         Everything acknowledged before the call is in it.
         """
         for user in list(self._users.values()):
             if memory_id in user.snapshot.tokens:
-                key = (shard.name, user.user_id)
-                if not self._is_unchanged(key, user):
-                    return None
-                self._budget.touch(key)
-                return user.snapshot.memory(memory_id)
+                # Else its user would be looked at each time, which is no cheaper than to read it.
+                is_believed = not self._family or self._lease.number
+                if is_believed and self._is_as_counted((shard.name, user.user_id), user):
+                    snapshot = self.snapshot(shard, user.user_id)
+                    return None if snapshot is None else snapshot.memory(memory_id)
+                return None
         return None
 
     def drop(self, user_id: str) -> None:
@@ -302,13 +303,19 @@ class ShardCache:
 
     def _is_unchanged(self, key: tuple[str, str], user: _User) -> bool:
         """Tell without Chroma that what is kept of a user is what Chroma has."""
-        settled = user.settled
-        if self._marks is None or settled is None or self._marks.has_begun_since(key, settled):
+        if not self._is_as_counted(key, user):
             return False
         age = time.monotonic() - user.checked_at
         if not self._family:
             return age < TRUSTED_SECONDS
         return age < LEASED_SECONDS and self._lease.is_believed(user.confirmed)
+
+    def _is_as_counted(self, key: tuple[str, str], user: _User) -> bool:
+        """Tell whether nobody who counts has begun to write since a user was last checked."""
+        settled = user.settled
+        if self._marks is None or settled is None:
+            return False
+        return not self._marks.has_begun_since(key, settled)
 
     def _read_roster(self, shard: Collection) -> int:
         """Return the number of the last entry; 0 if there is none."""
