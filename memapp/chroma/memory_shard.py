@@ -34,10 +34,6 @@ SETTLED = timedelta(minutes=15)
 """What is older is known to all: it is longer than `user_cache.MAX_AGE`."""
 
 
-_TRAIL = ["version", "alias"]
-"""Kinds of the records that hang on a memory."""
-
-
 @dataclass(frozen=True, slots=True)
 class Addition:
     """A draft on its way into a shard.
@@ -158,7 +154,7 @@ class MemoryShard:
             if stored is None:
                 return None
             # Not what somebody has added in its place since another deletion.
-            which = {"$or": [{"created": stored.fields["created"]}, {"kind": {"$in": _TRAIL}}]}
+            which = {"$or": [{"created": stored.fields["created"]}, {"kind": "alias"}]}
             try:
                 self.collection.delete(
                     [memory_id, *self._trail(stored)], where=which, may_repeat=False

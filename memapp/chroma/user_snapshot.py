@@ -14,7 +14,7 @@ import numpy as np
 from memapp.chroma.collection import Records
 from memapp.chroma.kept_vectors import KeptVectors
 from memapp.chroma.memory_records import decode
-from memapp.records import Memory, Vectors
+from memapp.records import Memory, MetadataValue, Vectors
 
 MEMORY_OVERHEAD = 360
 """Bytes that a memory takes beside its text, metadata and vector: a tenth more than `tracemalloc`
@@ -124,8 +124,14 @@ def _weight(memory: Memory) -> int:
     weight = MEMORY_OVERHEAD + len(memory.text)
     if memory.metadata:
         weight += _METADATA + _KEY * len(memory.metadata)
-        weight += sum(len(value) for value in memory.metadata.values() if isinstance(value, str))
+        weight += sum(map(_value_weight, memory.metadata.values()))
     return weight
+
+
+def _value_weight(value: MetadataValue) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(_KEY + len(str(one)) for one in value) if isinstance(value, Sequence) else 0
 
 
 def _rows(vectors: Vectors | None, rows: Sequence[int]) -> Vectors:

@@ -515,6 +515,30 @@ def test_a_memory_by_id_is_read_from_chroma_only_if_its_user_may_have_changed(
     assert reader.get("acme", tea) == first
     assert len(reads) == 1
 
+    later(user_cache.MAX_AGE)
+    assert reader.get("acme", tea) == first
+    assert len(reads) == 2
+
+
+def test_who_was_seen_to_have_changed_beside_another_is_not_believed(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stranger may have died before it could end the lease, and others may have seen it."""
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    monkeypatch.setattr(leases.OthersLeases, "respect", lambda *_: None)
+    reader, writer = families.start("first"), families.start("")
+    add(writer, "tea")
+    add(writer, "bread", "bob")
+    for user in ("ann", "bob", "ann"):
+        leased(reader, monkeypatch, user)
+    add(writer, "milk")
+    (cache,) = reader._caches.values()
+    cache._lease._known = replace(cache._lease._known, seen_at=-math.inf)
+    monkeypatch.setattr(user_cache.ShardCache, "_needs_check", lambda *_: True)
+
+    assert texts(reader, "bob") == {"bread"}
+    assert texts(reader) == {"tea", "milk"}
+
 
 @pytest.mark.parametrize("stranger", ["second", ""])
 @pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])

@@ -503,15 +503,20 @@ def test_a_deletion_that_comes_late_spares_what_was_added_since_another(
             monkeypatch.setattr(Collection, "delete", delete)
             third.delete("acme", memory.id)
             assert texts(store) == {"coffee"}
-            assert add(store, "tea").id == memory.id
-            assert texts(store) == {"tea", "coffee"}
+            anew = add(store, "tea")
+            assert anew.id == memory.id
+            changed = replace(anew, text="green tea", version=2)
+            assert store.revise("acme", anew, changed, vector(1))
+            assert texts(store) == {"green tea", "coffee"}
         delete(collection, ids, **wanted)
 
     monkeypatch.setattr(Collection, "delete", delete_late)
 
     assert slow.delete("acme", memory.id)
-    assert third.get("acme", memory.id) is not None
-    assert texts(store) == {"tea", "coffee"}
+    spared = third.get("acme", memory.id)
+    assert spared is not None
+    assert [old.text for old in third.versions("acme", spared)] == ["tea"]
+    assert texts(store) == {"green tea", "coffee"}
 
 
 def test_a_reader_learns_of_writers_that_came_and_went_while_it_did_not_look(
@@ -714,6 +719,19 @@ def test_a_user_too_large_for_the_budget_is_read_from_chroma(processes: Processe
 
     assert not is_kept(store)
     assert len(texts(store)) == 3
+
+
+def test_the_first_part_of_a_user_tells_that_there_is_no_room(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
+) -> None:
+    monkeypatch.setattr(user_cache, "_READ_TOGETHER", 2)
+    store = processes.start(capacity=LARGEST_SHARE * 6 * (MEMORY_OVERHEAD + 10))
+    for n in range(6):
+        add(store, f"fact {n}")
+
+    assert not is_kept(store)
+
+    assert reads.count(user_cache._WHOLE) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
