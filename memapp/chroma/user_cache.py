@@ -52,9 +52,11 @@ TAKEN_ALONG = 8
 """Users that a check confirms beside those it is for: to look at them all costs it a tenth of what
 a check of each would."""
 
+LOOKED_THROUGH = 2_000
+"""Among so many kept users, at most, one is looked for by a memory's id: a read of Chroma, which
+takes 1 ms, would be hardly dearer."""
+
 _VISITED = 32
-_LOOKED_THROUGH = 2_000
-"""Among so many kept users one is found by a memory's id; it takes 0.1 ms, a read of Chroma 1."""
 _CHECKED_TOGETHER = 64
 _READ_TOGETHER = 250
 _WHOLE = ("metadatas", "documents", "embeddings")
@@ -237,7 +239,7 @@ class ShardCache:
         """
         if self._marks is None or (self._family and not self._lease.number):
             return None  # To look at its user each time is no cheaper than to read it.
-        users = list(self._users.values()) if len(self._users) <= _LOOKED_THROUGH else []
+        users = list(self._users.values()) if len(self._users) <= LOOKED_THROUGH else []
         for user in users:
             if memory_id in user.snapshot.tokens:
                 key = (shard.name, user.user_id)

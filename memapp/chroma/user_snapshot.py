@@ -20,8 +20,8 @@ MEMORY_OVERHEAD = 360
 """Bytes that a memory takes beside its text, metadata and vector: a tenth more than `tracemalloc`
 finds, for what lies between."""
 
-_METADATA, _KEY = 120, 60
-"""Bytes that metadata takes, and each of its keys, without what its texts say."""
+_METADATA, _ENTRY = 120, 60
+"""Bytes that metadata takes, and each key of it or element of a list, without what texts say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _weight(memory: Memory) -> int:
     """Return the bytes that a memory takes without its vector, roughly."""
     weight = MEMORY_OVERHEAD + len(memory.text)
     if memory.metadata:
-        weight += _METADATA + _KEY * len(memory.metadata)
+        weight += _METADATA + _ENTRY * len(memory.metadata)
         weight += sum(map(_value_weight, memory.metadata.values()))
     return weight
 
@@ -131,7 +131,7 @@ def _weight(memory: Memory) -> int:
 def _value_weight(value: MetadataValue) -> int:
     if isinstance(value, str):
         return len(value)
-    return sum(_KEY + len(str(one)) for one in value) if isinstance(value, Sequence) else 0
+    return sum(_ENTRY + len(str(one)) for one in value) if isinstance(value, Sequence) else 0
 
 
 def _rows(vectors: Vectors | None, rows: Sequence[int]) -> Vectors:

@@ -520,6 +520,19 @@ def test_a_memory_by_id_is_read_from_chroma_only_if_its_user_may_have_changed(
     assert len(reads) == 2
 
 
+def test_among_too_many_kept_users_nobody_looks_for_a_memory_by_id(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    tea = add(store, "tea")
+    reads = leased(store, monkeypatch)
+    monkeypatch.setattr(user_cache, "LOOKED_THROUGH", 0)
+
+    assert store.get("acme", tea) is not None
+    assert len(reads) == 1
+
+
 def test_who_was_seen_to_have_changed_beside_another_is_not_believed(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:

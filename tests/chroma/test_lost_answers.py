@@ -246,7 +246,7 @@ def test_a_deletion_that_never_arrived_is_not_acknowledged(
     assert ours.delete("acme", memory.id)
 
 
-def test_nor_is_that_of_a_memory_that_was_changed_meanwhile(
+def test_a_deletion_that_never_arrived_is_not_taken_for_made_if_the_memory_was_changed_meanwhile(
     relay: Gate, ours: ChromaMemories, other: ChromaMemories
 ) -> None:
     memory = add(ours, "tea")
