@@ -429,6 +429,25 @@ def test_a_look_at_one_user_does_for_others_whose_last_is_long_ago(
     assert len(reads) == 1
 
 
+def test_a_look_at_one_user_does_not_do_for_others_who_are_to_be_read_anew(
+    families: Families, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    for user in ("ann", "bob"):
+        add(store, "tea", user)
+    for user in ("ann", "bob", "ann"):
+        reads = leased(store, monkeypatch, user)
+    (cache,) = store._caches.values()
+    cache._users["ann"].loaded_at -= user_cache.MAX_AGE
+    later(user_cache.LEASED_SECONDS)
+
+    assert texts(store, "bob") == {"tea"}
+    assert len(reads) == 1
+    assert texts(store) == {"tea"}
+    assert len(reads) > 1
+
+
 @pytest.mark.parametrize("action", ["add", "delete", "revise", "forget"])
 def test_a_look_at_one_user_does_not_do_for_others_who_have_changed(
     families: Families,
