@@ -201,8 +201,9 @@ def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> 
 def on_starting(server: Arbiter) -> None:
     """Prepare what the workers share.
 
-    Large libraries are imported once, before the fork: workers start in a fraction of the time and
-    share the memory. Importing Chroma's is safe; it is an open client that does not survive a fork.
+    Large libraries and the embedder's network are loaded once, before the fork: workers start in a
+    fraction of the time and share the memory. That is safe with Chroma's library, for it is an open
+    client that does not survive a fork, and with a network that was never run.
     """
     loaded = _checked_settings(server, server.cfg.workers)
     heap.keep_small()
@@ -210,7 +211,10 @@ def on_starting(server: Arbiter) -> None:
     _let_booting_workers_be_stopped()
     import_chroma()
     importlib.import_module("flask_openapi")
-    wiring.import_rooms(loaded["EMBEDDER"])
+    try:
+        wiring.load_before_fork(loaded)
+    except ConfigurationError as error:
+        sys.exit(str(error))
     wiring.share_with_forks()
     heap.share_with_forks()
     server.log.debug("Imported what the workers need before the fork")

@@ -74,18 +74,23 @@ def init_app(app: Flask) -> None:
     app.extensions[_EXTENSION] = _Rooms(app)
 
 
-def import_rooms(embedder: str) -> None:
-    """Import all that an app with this embedder will need, so that processes forked later share it.
+def load_before_fork(config: Mapping[str, Any]) -> None:
+    """Load all that an app with these settings will need, so that processes forked later share it.
 
-    A network's libraries are left to each process if onnxruntime's telemetry is on, which memapp
-    turns off unless the environment says otherwise: its thread, started at import, makes forked
-    children crash, or hang when they end (onnxruntime PR 27379).
+    A network is left to each process if onnxruntime's telemetry is on, which memapp turns off
+    unless the environment says otherwise: its thread, started at import, makes forked children
+    crash, or hang when they end (onnxruntime PR 27379).
+
+    Raises:
+        ConfigurationError: the embedder's network cannot be loaded.
     """
-    modules = list(_LATE_IMPORTS)
-    if os.environ.get("ORT_DISABLE_TELEMETRY") == "1":
-        modules += _LIBRARIES.get(embedder, ())
-    for module in modules:
+    is_silent = os.environ.get("ORT_DISABLE_TELEMETRY") == "1"
+    libraries = _LIBRARIES.get(config["EMBEDDER"], ()) if is_silent else ()
+    for module in (*_LATE_IMPORTS, *libraries):
         importlib.import_module(module)
+    if libraries and config["EMBEDDER"] == "minilm":
+        minilm = importlib.import_module("memapp.embedders.minilm")
+        minilm.load_before_fork(config)
 
 
 def share_with_forks() -> None:

@@ -14,7 +14,8 @@ import os, sys
 from memapp.embedders import minilm
 from memapp.settings import DECLARED
 
-embedder = minilm.create({setting.name: setting.default for setting in DECLARED})
+CONFIG = {setting.name: setting.default for setting in DECLARED}
+embedder = minilm.create(CONFIG)
 """
 
 FORK_AND_LEAVE = """
@@ -79,7 +80,7 @@ def test_children_of_a_process_that_has_embedded_embed_and_leave(tmp_path: Path)
 
 def test_a_child_makes_its_own_session(tmp_path: Path) -> None:
     program = """
-from memapp.embedders.minilm import embedder as module
+from memapp.embedders.minilm import network as module
 
 class Network(module.Network):
     def __init__(self, model):
@@ -99,6 +100,67 @@ if pid:
 
     assert len(lines) == 2
     assert len(set(lines)) == 2
+
+
+LOAD_FIRST = """
+from memapp.embedders.minilm import network as module
+
+class Network(module.Network):
+    def __init__(self, model):
+        super().__init__(model)
+        os.write(1, f"loaded in {os.getpid()}\\n".encode())
+
+    def run(self, tokens):
+        os.write(1, f"run in {os.getpid()}\\n".encode())
+        return super().run(tokens)
+
+module.Network = Network
+minilm.load_before_fork(CONFIG)
+"""
+
+
+def test_children_run_the_network_that_was_loaded_before_the_fork(tmp_path: Path) -> None:
+    lines = run(MAKE + LOAD_FIRST + FORK_AND_LEAVE, tmp_path).splitlines()
+
+    assert sum(line.startswith("loaded in") for line in lines) == 1
+    assert len({line for line in lines if line.startswith("run in")}) == 4
+
+
+def test_a_process_never_runs_the_network_that_its_children_inherit(tmp_path: Path) -> None:
+    output = run(MAKE + LOAD_FIRST + "embedder.embed_query('here')\n" + FORK_AND_LEAVE, tmp_path)
+
+    loaded = [line for line in output.splitlines() if line.startswith("loaded in")]
+    assert len(loaded) == 2
+    assert len(set(loaded)) == 1
+
+
+def test_a_network_loaded_before_the_fork_is_no_longer_used_once_its_file_is_another(
+    tmp_path: Path,
+) -> None:
+    exchange = """
+import shutil
+from pathlib import Path
+
+from memapp.errors import ConfigurationError
+
+files = Path(minilm.__file__).parent
+for name in ("model.onnx", "model.onnx.data", "tokenizer.json"):
+    shutil.copy(files / name, name)
+CONFIG |= {"EMBEDDER_MODEL_PATH": "model.onnx"}
+minilm.load_before_fork(CONFIG)
+embedder = minilm.create(CONFIG)
+with open("model.onnx.data", "r+b") as weights:
+    weights.write(b"other weights")
+if not os.fork():
+    try:
+        embedder.embed_query("anything")
+    except ConfigurationError as error:
+        print("is damaged, changed or another one" in str(error), flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+    assert run(f"import os; os.chdir({str(tmp_path)!r})\n" + MAKE + exchange, tmp_path) == "True\n"
 
 
 def test_it_needs_no_network(tmp_path: Path) -> None:

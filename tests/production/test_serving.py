@@ -54,7 +54,7 @@ class SlowServer(MemappServer):
         (folder / "wsgi.py").write_text(SLOW_APP)
         with (folder / "gunicorn.conf.py").open("a") as configuration:
             configuration.write("serving.import_chroma = lambda: None\n")
-            configuration.write("serving.wiring.import_rooms = lambda _: None\n")
+            configuration.write("serving.wiring.load_before_fork = lambda _: None\n")
 
 
 @contextmanager
@@ -340,6 +340,18 @@ def test_production_refuses_to_share_an_embedded_chroma_between_workers(
     assert f"CHROMA_MODE = '{mode}'" in fault
     assert "in production with 2 workers" in fault
     assert "set CHROMA_MODE=http" in fault
+
+
+def test_a_missing_model_is_told_in_one_line_before_any_worker_starts(tmp_path: Path) -> None:
+    environ = {"CHROMA_MODE": "http", "MEMAPP_EMBEDDER_MODEL_PATH": "/nowhere/model.onnx"}
+    server = MemappServer(tmp_path, environ)
+    server.spawn()
+    assert server.process is not None
+    assert server.process.wait(30) == 1
+    *_, first, fault = server.log().splitlines()
+    assert first == "invalid configuration:"
+    assert "the embedder's file /nowhere/model.onnx cannot be read" in fault
+    assert "Booting worker" not in server.log()
 
 
 def test_one_worker_with_an_embedded_chroma_stays_one(tmp_path: Path) -> None:

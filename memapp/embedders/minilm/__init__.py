@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from memapp.embedders.minilm import network
 from memapp.embedders.minilm.embedder import MiniLMEmbedder
 from memapp.embedders.minilm.model_file import ModelFile
 from memapp.ports import Embedder
@@ -27,10 +28,22 @@ def create(config: Mapping[str, Any]) -> Embedder:
     Raises:
         ConfigurationError: there is no such file, or it is not the one expected.
     """
+    batch_tokens: int = config["EMBEDDING_BATCH_TOKENS"]
+    return MiniLMEmbedder(_model(config), batch_tokens=batch_tokens)
+
+
+def load_before_fork(config: Mapping[str, Any]) -> None:
+    """Load the network that `create` would use in processes forked from now on.
+
+    Raises:
+        ConfigurationError: as `create`, or it cannot be loaded.
+    """
+    network.load_before_fork(_model(config))
+
+
+def _model(config: Mapping[str, Any]) -> ModelFile:
     named: str = config["EMBEDDER_MODEL_PATH"]
     sha256: str = config["EMBEDDER_MODEL_SHA256"]
-    batch_tokens: int = config["EMBEDDING_BATCH_TOKENS"]
-    model = ModelFile.find(
+    return ModelFile.find(
         Path(named) if named else _PACKAGED, sha256 or ("" if named else MODEL_SHA256)
     )
-    return MiniLMEmbedder(model, batch_tokens=batch_tokens)

@@ -9,7 +9,7 @@ import numpy as np
 from memapp.coalescing import Coalescer
 from memapp.embedders.minilm.batches import by_tokens
 from memapp.embedders.minilm.model_file import ModelFile
-from memapp.embedders.minilm.network import DIMENSIONS, Network
+from memapp.embedders.minilm.network import DIMENSIONS, Network, network_of
 from memapp.embedders.per_process import PerProcess
 from memapp.records import EmbedderIdentity, Vector, Vectors
 
@@ -36,7 +36,7 @@ class MiniLMEmbedder:
             "minilm", "all-MiniLM-L6-v2", DIMENSIONS, model.sha256[:12]
         )
         self._batch_tokens = batch_tokens
-        self._engine = PerProcess(lambda: _Engine(Network(model), batch_tokens))
+        self._engine = PerProcess(lambda: _Engine(network_of(model), batch_tokens))
 
     @property
     def identity(self) -> EmbedderIdentity:
