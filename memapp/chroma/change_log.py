@@ -219,6 +219,12 @@ class ChangeLog:
             if writer is not None:
                 writer.announced.discard(mark)
 
+    def note_ends(self, ends: Mapping[str, int]) -> None:
+        """Note, by user, the how manieth write to end the last one published was."""
+        writer = self._writer
+        if writer is not None:
+            self._recent.note_ends(writer.name, ends)
+
     def respect_leases(self, shard: Collection) -> None:
         """See that nobody believes any more what it knew before this call.
 
@@ -338,8 +344,8 @@ class ChangeLog:
             vectors=np.stack(vectors),
             distances=[],
         )
-        noted = RecentChange(writer.numbers[user], writer.tokens[user], memories)
-        self._recent.note(writer.name, user, noted)
+        noted = RecentChange(writer.name, writer.numbers[user], writer.tokens[user], memories)
+        self._recent.note(user, noted)
 
     def _mark(self, writer: _Writer, user: str) -> NewRecord:
         """Return a record by which whoever saw no change yet learns that the first may be gone."""

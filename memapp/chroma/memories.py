@@ -21,7 +21,7 @@ from memapp.chroma.memory_claims import Claims
 from memapp.chroma.memory_shard import Addition, MemoryShard
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
-from memapp.chroma.recent_changes import Behind, RecentChange, RecentChanges
+from memapp.chroma.recent_changes import Behind, Missed, RecentChange, RecentChanges
 from memapp.chroma.roster import Roster
 from memapp.chroma.user_cache import ShardCache
 from memapp.chroma.write_marks import WriteMarks
@@ -60,7 +60,7 @@ class _Writing:
 class _Inquiry:
     """A question for what was written last, on its way to whoever writes."""
 
-    asked: Sequence[Behind]
+    asked: Sequence[Behind | Missed]
 
 
 _Errand = _Writing | _Inquiry
@@ -223,7 +223,7 @@ class ChromaMemories:
                 removed += self._shard(name.tenant, name.shard).sweep(now)
         return removed
 
-    def _do(self, errand: _Errand) -> list[StoredMemory] | list[Sequence[RecentChange]]:
+    def _do(self, errand: _Errand) -> list[StoredMemory] | list[Sequence[RecentChange] | None]:
         if isinstance(errand, _Inquiry):
             return self._answer(errand)
         return self._write(errand)
@@ -231,16 +231,16 @@ class ChromaMemories:
     def _write(self, writing: _Writing) -> list[StoredMemory]:
         return self._shard(writing.tenant, writing.shard).add(writing.additions)
 
-    def _inquire(self, asked: Sequence[Behind]) -> list[Sequence[RecentChange]]:
+    def _inquire(self, asked: Sequence[Behind | Missed]) -> list[Sequence[RecentChange] | None]:
         inquiry = _Inquiry(asked)
         own = self._answer(inquiry)
-        if all(own):
+        if None not in own:
             return own
-        others: list[Sequence[RecentChange]] = self._errands.run(inquiry, INQUIRY_PATIENCE)
-        return [mine or theirs for mine, theirs in zip(own, others, strict=True)]
+        others: list[Sequence[RecentChange] | None] = self._errands.run(inquiry, INQUIRY_PATIENCE)
+        return [theirs if mine is None else mine for mine, theirs in zip(own, others, strict=True)]
 
-    def _answer(self, inquiry: _Inquiry) -> list[Sequence[RecentChange]]:
-        return [self._recent.after(behind) for behind in inquiry.asked]
+    def _answer(self, inquiry: _Inquiry) -> list[Sequence[RecentChange] | None]:
+        return [self._recent.tell(one) for one in inquiry.asked]
 
     def _take_lease(self, tenant: str, collection: Collection) -> Roster:
         name = layout.parse_name(collection.name)

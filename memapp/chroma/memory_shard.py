@@ -225,9 +225,9 @@ class MemoryShard:
             ids += self.collection.get(where={"target": memory.id}).ids
         return ids
 
-    def _changing(self, users: Iterable[str]) -> AbstractContextManager[None]:
+    def _changing(self, users: Iterable[str]) -> AbstractContextManager[dict[str, int]]:
         if self._marks is None:
-            return nullcontext()
+            return nullcontext({})
         return self._marks.changing(self.collection.name, set(users))
 
     def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
@@ -264,10 +264,11 @@ class MemoryShard:
             if place.there is not None and place.holds(digest, now)
         }
         # Begun only now: whoever searches for a user who is being written to must ask Chroma.
-        with self._changing(addition.draft.user_id for addition in additions.values()):
+        with self._changing(addition.draft.user_id for addition in additions.values()) as ends:
             self._clear([one for one in fresh if one.place.there is not None], now)
             outcomes = self._write_fresh(fresh)
             self._announce_again([record.memory for record in held.values()], now)
+        self.log.note_ends(ends)
         return outcomes | {one: _outcome(held[one], additions[one]) for one in held}
 
     def _find_places(self, digests: Sequence[str], now: datetime) -> dict[str, _Place]:

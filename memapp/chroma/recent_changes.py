@@ -5,11 +5,14 @@ mostly that writer is in the same process or leads its errands. It can then take
 writer instead of reading log and memories in Chroma, which is the greater part of what an addition
 costs four workers that keep its user. A writer's name and a number stand for one change for ever,
 so what is taken is what Chroma has under them.
+
+Where all that write count their writes (see `write_marks`), it need not even ask Chroma: if each
+write that has ended since it last looked is a change that the writer tells, these are all.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import NamedTuple
 
@@ -33,19 +36,40 @@ class Behind(NamedTuple):
     number: int
 
 
+class Missed(NamedTuple):
+    """Who knows some writers' changes of a user asks for what has ended since.
+
+    Attributes:
+        user_id: Whose memories.
+        seen: By writer, the number of the last change that is known.
+        after: How many writes had ended, all of them known.
+        until: How many have ended now, none being under way.
+    """
+
+    user_id: str
+    seen: Mapping[str, int]
+    after: int
+    until: int
+
+
 @dataclass(frozen=True, slots=True)
 class RecentChange:
     """A change that consists of new memories, as it was acknowledged.
 
     Attributes:
+        writer: Who made it.
         number: The writer's.
         token: Of its record in the log.
         memories: As Chroma has them, with metadata, documents and vectors.
+        end: The how manieth write to end it was, by `write_marks`; 0 before it has, or if nobody
+            counts.
     """
 
+    writer: str
     number: int
     token: str
     memories: Records
+    end: int = 0
 
     @property
     def size(self) -> int:
@@ -64,9 +88,9 @@ class RecentChanges:
         self._held: OrderedDict[tuple[str, str], list[RecentChange]] = OrderedDict()
         self._size = 0
 
-    def note(self, writer: str, user_id: str, change: RecentChange) -> None:
+    def note(self, user_id: str, change: RecentChange) -> None:
         """Remember the last change of a user that has been acknowledged."""
-        key = (writer, user_id)
+        key = (change.writer, user_id)
         with self._lock:
             held = self._held.pop(key, [])
             self._size -= _size(held)
@@ -77,18 +101,45 @@ class RecentChanges:
             while self._size > MOST_BYTES:
                 self._size -= _size(self._held.popitem(last=False)[1])
 
+    def note_ends(self, writer: str, ends: Mapping[str, int]) -> None:
+        """Note, by user, the how manieth write to end it was that made the last change."""
+        with self._lock:
+            for user_id, end in ends.items():
+                held = self._held.get((writer, user_id))
+                if held and not held[-1].end:
+                    held[-1] = replace(held[-1], end=end)
+
     def forget(self, writer: str, user_id: str) -> None:
         """Note a change that cannot be told: those before it are of no use either."""
         with self._lock:
             self._size -= _size(self._held.pop((writer, user_id), []))
 
-    def after(self, behind: Behind) -> Sequence[RecentChange]:
-        """Return those that follow and have been acknowledged, in order; nothing if unknown."""
+    def tell(self, asked: Behind | Missed) -> Sequence[RecentChange] | None:
+        """Return what was asked for, in order; None if it is not known."""
+        return self._after(asked) if isinstance(asked, Behind) else self._missed(asked)
+
+    def _after(self, behind: Behind) -> Sequence[RecentChange] | None:
+        """Return those that follow and have been acknowledged; None if there are none."""
         writer, user_id, number = behind
         with self._lock:
             held = self._held.get((writer, user_id), [])
         following = [change for change in held if change.number > number]
-        return following if following and following[0].number == number + 1 else []
+        return following if following and following[0].number == number + 1 else None
+
+    def _missed(self, missed: Missed) -> Sequence[RecentChange] | None:
+        """Return those that follow of all that have ended; None if there were others, too."""
+        told: list[RecentChange] = []
+        ended: set[int] = set()
+        for writer, number in missed.seen.items():
+            with self._lock:
+                held = list(self._held.get((writer, missed.user_id), ()))
+            counted = [change for change in held if missed.after < change.end <= missed.until]
+            ended.update(change.end for change in counted)
+            following = [change for change in counted if change.number > number]
+            if [change.number - number for change in following] != [*range(1, len(following) + 1)]:
+                return None
+            told += following
+        return told if len(ended) == missed.until - missed.after else None
 
 
 def _size(changes: Sequence[RecentChange]) -> int:

@@ -20,7 +20,7 @@ from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import GONE, slot_ids
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.leases import FamilyLease
-from memapp.chroma.recent_changes import Behind, RecentChange
+from memapp.chroma.recent_changes import Behind, Missed, RecentChange
 from memapp.chroma.roster import Roster, read_roster
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
 from memapp.chroma.write_marks import WriteMarks
@@ -73,9 +73,10 @@ class _User:
         gone: Memories that were changed, and not there when they were read.
         has_changed: Whether something was new when it was last checked.
         is_outdated: Whether it cannot be brought up to date by its changes.
-        settled: How many writes had ended, by `write_marks`, before it was last checked; None if
-            one was under way.
-        checked_at: When that was, by the monotonic clock.
+        ended: How many writes had ended, by `write_marks`, all of which are part of it; None if
+            nobody counts.
+        settled: The same, or None if others were under way then.
+        checked_at: When it was last looked at in Chroma, by the monotonic clock.
         confirmed: Number of the roster's last entry, if it was then seen by ids alone that all of
             it was as it is kept; else 0.
     """
@@ -91,6 +92,7 @@ class _User:
     has_changed: bool = False
     is_outdated: bool = False
     loaded_at: float = field(default_factory=time.monotonic)
+    ended: int | None = None
     settled: int | None = None
     checked_at: float = 0.0
     confirmed: int = 0
@@ -186,7 +188,7 @@ class ShardCache:
         self,
         budget: Budget,
         marks: WriteMarks | None,
-        inquire: Callable[[Sequence[Behind]], Sequence[Sequence[RecentChange]]],
+        inquire: Callable[[Sequence[Behind | Missed]], Sequence[Sequence[RecentChange] | None]],
         *,
         family: str = "",
         take_lease: Callable[[Collection], Roster] = read_roster,
@@ -197,7 +199,7 @@ class ShardCache:
             budget: How much may be kept.
             marks: Counts of all writes, where all that write share them.
             inquire: Asks whoever writes in this process's reach for its last changes; answers in
-                the same order, with nothing where it does not know.
+                the same order, with None where it does not know.
             family: Of the processes that share `marks`, if others write, too (see `leases`).
             take_lease: Takes a lease for the family, and returns the roster.
         """
@@ -258,18 +260,13 @@ class ShardCache:
 
     def _check(self, shard: Collection, user: _User) -> Snapshot | None:
         """Return a kept user's memories, brought up to date; None if they must be read anew."""
-        key = (shard.name, user.user_id)
-        settled, now = self._settled(key), time.monotonic()
         found = self._lanes.submit([(shard, user.user_id)])[0]
         if found is None:
             return None
-        self._budget.touch(key)
-        if self._users.get(user.user_id) is user:  # Else it was another that was checked.
-            user.settled, user.checked_at = settled, now
-            self._lease.note(user.confirmed, now)
-            if user.confirmed and self._lease.is_due():
-                with suppress(StoreUnavailable):
-                    self._lease.learn(self._take_lease(shard), shard.identity)
+        self._budget.touch((shard.name, user.user_id))
+        if user.confirmed and self._lease.is_due():
+            with suppress(StoreUnavailable):
+                self._lease.learn(self._take_lease(shard), shard.identity)
         return found
 
     def _load(self, shard: Collection, user_id: str, *, if_small: bool = False) -> Snapshot | None:
@@ -277,7 +274,7 @@ class ShardCache:
         before = self._users.pop(user_id, None)
         if not self._budget.may_load(key):
             return None
-        settled, now = self._settled(key), time.monotonic()
+        ended, settled, now = *self._counted(key), time.monotonic()
         user = None
         try:
             announced = self._announced(shard, user_id)
@@ -291,7 +288,7 @@ class ShardCache:
             self._budget.has_loaded(key, counts_anew=is_over)
         if user is None:
             return None
-        user.settled, user.checked_at = settled, now
+        user.ended, user.settled, user.checked_at = ended, settled, now
         self._users[user_id] = user
         self._account_for(shard, user)
         return user.snapshot
@@ -317,13 +314,20 @@ class ShardCache:
         drop = partial(self.drop, user.user_id)
         self._budget.keep((shard.name, user.user_id), user.snapshot.size, drop)
 
-    def _settled(self, key: tuple[str, str]) -> int | None:
-        return None if self._marks is None else self._marks.settled(key)
+    def _counted(self, key: tuple[str, str]) -> tuple[int | None, int | None]:
+        """Return what to note as `ended` and `settled` of a user who is read after this call."""
+        if self._marks is None:
+            return None, None
+        # In this order: so all that has ended is known where none is found to be under way.
+        ended = self._marks.ended(key)
+        return ended, self._marks.settled(key)
 
     def _is_unchanged(self, key: tuple[str, str], user: _User) -> bool:
         """Tell without Chroma that what is kept of a user is what Chroma has."""
-        if not self._is_as_counted(key, user):
-            return False
+        return self._is_as_counted(key, user) and self._is_believed(user)
+
+    def _is_believed(self, user: _User) -> bool:
+        """Tell whether nobody who does not count can have changed a user since it was checked."""
         age = time.monotonic() - user.checked_at
         if not self._family:
             return age < TRUSTED_SECONDS
@@ -359,7 +363,52 @@ class ShardCache:
         ]
 
     def _bring_up_to_date(self, shard: Collection, users: Sequence[_User]) -> None:
+        users = self._take_missed(shard, users)
+        if not users:
+            return
         now = time.monotonic()
+        counted = [self._counted((shard.name, user.user_id)) for user in users]
+        self._look_at(shard, users, now)
+        for user, (ended, settled) in zip(users, counted, strict=True):
+            if not user.is_outdated:
+                user.ended, user.settled, user.checked_at = ended, settled, now
+                self._lease.note(user.confirmed, now)
+
+    def _take_missed(self, shard: Collection, users: Sequence[_User]) -> list[_User]:
+        """Bring users up to date by what writers tell alone; return the others.
+
+        It is enough if all that has ended since is told, and nothing is under way that somebody
+        may have seen.
+        """
+        asked = {
+            user.user_id: missed
+            for user in users
+            if (missed := self._missed_by(shard, user)) is not None
+        }
+        told = dict(zip(asked, self._inquire(list(asked.values())), strict=True)) if asked else {}
+        left = []
+        for user in users:
+            changes = told.get(user.user_id)
+            if changes is None or not _take(user, _by_writer(changes)):
+                left.append(user)
+                continue
+            user.ended = user.settled = asked[user.user_id].until
+            if user.user_id in self._users:
+                self._account_for(shard, user)
+        return left
+
+    def _missed_by(self, shard: Collection, user: _User) -> Missed | None:
+        """Return what a user lacks, if it can be all that is told."""
+        _, settled = self._counted((shard.name, user.user_id))
+        if settled is None or user.ended is None or user.is_outdated:
+            return None
+        if not self._is_believed(user):
+            return None
+        seen = {writer: number for writer, (number, _) in user.seen.items()}
+        return Missed(user.user_id, seen, user.ended, settled)
+
+    def _look_at(self, shard: Collection, users: Sequence[_User], now: float) -> None:
+        """Bring users up to date by what Chroma has."""
         signs = [user.signs_now() for user in users]
         asked = [told for told in signs if told is not None]
         along = self._choose_along(users, now) if asked else []
@@ -444,7 +493,7 @@ class ShardCache:
         left = []
         for user, further in behind:
             changes = {
-                writer: told[Behind(writer, user.user_id, user.seen[writer][0])]
+                writer: told[Behind(writer, user.user_id, user.seen[writer][0])] or ()
                 for writer in further
             }
             # What is not acknowledged yet is not told, but others may have seen it.
@@ -562,6 +611,13 @@ def _read_large(
     return Snapshot.joined([*kept, *read])
 
 
+def _by_writer(changes: Sequence[RecentChange]) -> dict[str, list[RecentChange]]:
+    told: dict[str, list[RecentChange]] = {}
+    for change in changes:
+        told.setdefault(change.writer, []).append(change)
+    return told
+
+
 def _take(user: _User, changes: Mapping[str, Sequence[RecentChange]]) -> bool:
     """Take in what writers have added; False if they tell of memories known, or known to be gone.
 
@@ -572,7 +628,8 @@ def _take(user: _User, changes: Mapping[str, Sequence[RecentChange]]) -> bool:
     known = user.snapshot.tokens.keys() | user.gone
     if len(set(ids)) < len(ids) or not known.isdisjoint(ids):
         return False
-    user.snapshot = Snapshot.joined([user.snapshot, *map(Snapshot.of, memories)])
+    if memories:
+        user.snapshot = Snapshot.joined([user.snapshot, *map(Snapshot.of, memories)])
     for writer, told in changes.items():
         user.seen[writer] = (told[-1].number, told[-1].token)
     return True

@@ -100,19 +100,29 @@ class WriteMarks:
         return _own.get(key) or _own.setdefault(key, cls(mmap.mmap(_of_family, _SIZE), _of_family))
 
     @contextmanager
-    def changing(self, shard: str, users: Collection[str]) -> Iterator[None]:
+    def changing(self, shard: str, users: Collection[str]) -> Iterator[dict[str, int]]:
         """Count a write to some users' memories, made in the `with` block.
 
         If it fails, it may reach Chroma later; until then it does not count as ended.
+
+        Yields:
+            By user, the how manieth write to end this one was; filled after the block.
         """
-        cells = {_cell((shard, user)) for user in users}
-        self._add(cells | self._overdue())
+        cells = {user: _cell((shard, user)) for user in users}
+        begun = set(cells.values())
+        self._add(begun | self._overdue())
+        ends: dict[str, int] = {}
         try:
-            yield
+            yield ends
         except BaseException:
-            self._failed.append((time.monotonic() + _MAY_ARRIVE_WITHIN, cells))
+            self._failed.append((time.monotonic() + _MAY_ARRIVE_WITHIN, begun))
             raise
-        self._add({_CELLS + cell for cell in cells})
+        ended = self._add({_CELLS + cell for cell in begun})
+        ends |= {user: ended[_CELLS + cell] for user, cell in cells.items()}
+
+    def ended(self, key: Key) -> int:
+        """Return the number of writes that have ended."""
+        return self._counts[_CELLS + _cell(key)]
 
     def settled(self, key: Key) -> int | None:
         """Return the number of writes that have ended, or None if one is under way."""
@@ -137,13 +147,15 @@ class WriteMarks:
                 self._failed.popleft()
         return ended
 
-    def _add(self, cells: Collection[int]) -> None:
+    def _add(self, cells: Collection[int]) -> dict[int, int]:
+        """Add one to each of these counts; return what they are then."""
         with self._lock:
             if self._file is not None:
                 fcntl.lockf(self._file, fcntl.LOCK_EX)
             try:
                 for cell in cells:
                     self._counts[cell] += 1
+                return {cell: self._counts[cell] for cell in cells}
             finally:
                 if self._file is not None:
                     fcntl.lockf(self._file, fcntl.LOCK_UN)

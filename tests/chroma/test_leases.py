@@ -2,14 +2,16 @@
 
 import itertools
 import math
+import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from memapp.chroma import leases, user_cache
+from memapp.chroma import change_log, leases, user_cache
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
@@ -317,22 +319,44 @@ class Families:
     def __init__(self, connect: Connect, folder: str) -> None:
         self._connect = connect
         self._folder = folder
+        self._started: list[ChromaMemories] = []
 
-    def start(self, family: str) -> ChromaMemories:
-        return open_memories(
+    def start(self, family: str, company: str = "") -> ChromaMemories:
+        store = open_memories(
             self._connect(),
             EMBEDDER.identity,
             cache=Budget(10_000_000, loads_at=1),
-            marks=WriteMarks.of_host(f"{self._folder} {family}") if family else None,
+            marks=self.marks(family) if family else None,
             family=family,
+            company=company,
         )
+        self._started.append(store)
+        return store
+
+    def stop(self) -> None:
+        for store in self._started:
+            store._errands.close()
+
+    def marks(self, family: str) -> WriteMarks:
+        """Open the counts that a family shares."""
+        return WriteMarks.of_host(f"{self._folder} {family}")
 
 
 @pytest.fixture
-def families(connect: Connect, chroma_database: str, monkeypatch: pytest.MonkeyPatch) -> Families:
+def families(
+    connect: Connect, chroma_database: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Families]:
     for pause in ("QUIET", "OVERTAKEN", "BACK_OFF"):
         monkeypatch.setattr(leases, pause, 0.0)
-    return Families(connect, chroma_database)
+    started = Families(connect, chroma_database)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def together(families: Families) -> Callable[[], ChromaMemories]:
+    """Start processes of one family, one of which writes for all."""
+    return partial(families.start, "first", secrets.token_hex(8))
 
 
 def add(store: ChromaMemories, text: str, user: str = "ann") -> str:
@@ -343,6 +367,11 @@ def texts(store: ChromaMemories, user: str = "ann") -> set[str]:
     view = store.view("acme", MemoryScope(user))
     assert isinstance(view, KeptView)
     return {memory.text for memory in view.scan(None)}
+
+
+def shard_name(store: ChromaMemories) -> str:
+    (name,) = store._caches
+    return name
 
 
 def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "ann") -> list[str]:
@@ -488,6 +517,62 @@ def test_who_shares_the_counts_sees_at_once_what_its_family_writes(
     leased(reader, monkeypatch)
     writer.forget("acme", "ann", dry_run=False)
     assert reader.view("acme", ANN).scan(None) == []
+
+
+def test_what_is_written_for_a_family_costs_those_who_keep_it_no_read(
+    together: Callable[[], ChromaMemories], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    monkeypatch.setattr("memapp.chroma.memories.INQUIRY_PATIENCE", 10.0)
+    writer, reader = together(), together()
+    add(writer, "tea")
+    reads = leased(reader, monkeypatch)
+    for number in range(change_log.KEPT + change_log.TRIMMED):
+        add((writer, reader)[number % 2], f"cup {number}")
+    reads.clear()
+
+    assert len(texts(reader)) == 1 + change_log.KEPT + change_log.TRIMMED
+
+    assert reads == []
+
+
+def test_what_others_of_a_family_write_past_the_one_who_writes_for_it_is_read(
+    families: Families,
+    together: Callable[[], ChromaMemories],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    writer, reader = together(), together()
+    alone = families.start("first")
+    tea = add(writer, "tea")
+    leased(reader, monkeypatch)
+
+    add(writer, "milk")
+    add(alone, "coffee")
+    add(writer, "cocoa")
+    assert texts(reader) == {"tea", "milk", "coffee", "cocoa"}
+    leased(reader, monkeypatch)
+    add(writer, "water")
+    alone.delete("acme", tea)
+    assert texts(reader) == {"milk", "coffee", "cocoa", "water"}
+
+
+def test_while_a_write_is_under_way_that_others_may_have_seen_chroma_is_asked(
+    families: Families,
+    together: Callable[[], ChromaMemories],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    writer, reader = together(), together()
+    add(writer, "tea")
+    reads = leased(reader, monkeypatch)
+    add(writer, "milk")
+    reads.clear()
+
+    with families.marks("first").changing(shard_name(reader), ["ann"]):
+        assert texts(reader) == {"tea", "milk"}
+
+    assert reads
 
 
 def change(writer: ChromaMemories, milk: str, action: str) -> set[str]:

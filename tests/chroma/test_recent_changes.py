@@ -6,7 +6,7 @@ import pytest
 from memapp.chroma import recent_changes, user_cache
 from memapp.chroma.collection import Records
 from memapp.chroma.memory_records import Making, encode
-from memapp.chroma.recent_changes import Behind, RecentChange, RecentChanges
+from memapp.chroma.recent_changes import Behind, Missed, RecentChange, RecentChanges
 from memapp.chroma.user_snapshot import Snapshot
 from memapp.records import Memory
 from tests.chroma.memory_stores import now
@@ -41,31 +41,37 @@ def records(*ids: str) -> Records:
     )
 
 
-def change(number: int, *ids: str) -> RecentChange:
-    return RecentChange(number, f"token {number}", records(*(ids or [f"memory {number}"])))
+def change(number: int, *ids: str, end: int = 0) -> RecentChange:
+    memories = records(*(ids or [f"memory {number}"]))
+    return RecentChange("writer", number, f"token {number}", memories, end)
 
 
 def numbers(recent: RecentChanges, after: int, user: str = "ann") -> list[int]:
-    return [one.number for one in recent.after(Behind("writer", user, after))]
+    return [one.number for one in recent.tell(Behind("writer", user, after)) or ()]
+
+
+def missed(recent: RecentChanges, seen: int, after: int, until: int) -> list[int] | None:
+    told = recent.tell(Missed("ann", {"silent": 5, "writer": seen}, after, until))
+    return None if told is None else [one.number for one in told]
 
 
 def test_all_that_follows_is_told_in_order() -> None:
     recent = RecentChanges()
     for number in (1, 2, 3):
-        recent.note("writer", "ann", change(number))
+        recent.note("ann", change(number))
 
     assert [numbers(recent, after) for after in range(4)] == [[1, 2, 3], [2, 3], [3], []]
     assert numbers(recent, 0, user="bob") == []
-    assert list(recent.after(Behind("another", "ann", 0))) == []
+    assert recent.tell(Behind("another", "ann", 0)) is None
 
 
 def test_nothing_is_told_across_a_change_that_cannot_be_told() -> None:
     recent = RecentChanges()
-    recent.note("writer", "ann", change(1))
+    recent.note("ann", change(1))
     recent.forget("writer", "ann")
     assert numbers(recent, 0) == []
 
-    recent.note("writer", "ann", change(3))
+    recent.note("ann", change(3))
 
     assert [numbers(recent, after) for after in range(4)] == [[], [], [3], []]
 
@@ -74,7 +80,7 @@ def test_of_a_user_the_last_changes_are_remembered(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(recent_changes, "MOST_OF_A_USER", 3)
     recent = RecentChanges()
     for number in range(1, 6):
-        recent.note("writer", "ann", change(number))
+        recent.note("ann", change(number))
 
     assert [numbers(recent, after) for after in (1, 2)] == [[], [3, 4, 5]]
 
@@ -85,13 +91,13 @@ def test_users_written_to_longest_ago_are_forgotten_when_it_gets_too_much(
     size = change(1, "a").size
     monkeypatch.setattr(recent_changes, "MOST_BYTES", 8 * size)
     recent = RecentChanges()
-    recent.note("writer", "ann", change(1, "a", "b"))
-    recent.note("writer", "bob", change(1, "c", "d"))
+    recent.note("ann", change(1, "a", "b"))
+    recent.note("bob", change(1, "c", "d"))
     for number in (2, 3, 4, 5):
-        recent.note("writer", "ann", change(number, "e"))
+        recent.note("ann", change(number, "e"))
     assert numbers(recent, 0) == [1, 2, 3, 4, 5]
 
-    recent.note("writer", "cid", change(1, "f"))
+    recent.note("cid", change(1, "f"))
 
     assert [numbers(recent, 0, user) for user in ("bob", "cid")] == [[], [1]]
     assert numbers(recent, 0) == [1, 2, 3, 4, 5]
@@ -103,13 +109,56 @@ def test_a_change_that_would_drive_all_others_out_is_not_remembered(
 ) -> None:
     monkeypatch.setattr(recent_changes, "MOST_BYTES", 4 * change(1, "a").size)
     recent = RecentChanges()
-    recent.note("writer", "bob", change(1, "a"))
-    recent.note("writer", "ann", change(1, "b"))
+    recent.note("bob", change(1, "a"))
+    recent.note("ann", change(1, "b"))
 
-    recent.note("writer", "ann", change(2, "c", "d"))
+    recent.note("ann", change(2, "c", "d"))
 
     assert [numbers(recent, 0, user) for user in ("ann", "bob")] == [[], [1]]
     assert recent._size == change(1, "a").size
+
+
+def test_what_is_missed_is_told_if_it_is_all_that_has_ended() -> None:
+    recent = RecentChanges()
+    for number in (1, 2, 3):
+        recent.note("ann", change(number))
+        recent.note_ends("writer", {"ann": 10 + number, "bob": 7})
+
+    assert missed(recent, seen=1, after=11, until=13) == [2, 3]
+    assert missed(recent, seen=3, after=13, until=13) == []
+    assert missed(recent, seen=0, after=11, until=12) is None, "number 1 is not known"
+    assert missed(recent, seen=1, after=11, until=14) is None, "what ended last is not told"
+    assert missed(recent, seen=0, after=9, until=13) is None, "what ended first is not told"
+
+
+def test_what_was_seen_before_it_ended_is_not_told_again() -> None:
+    recent = RecentChanges()
+    for number in (1, 2):
+        recent.note("ann", change(number))
+        recent.note_ends("writer", {"ann": number})
+
+    assert missed(recent, seen=2, after=0, until=2) == []
+    assert missed(recent, seen=1, after=0, until=2) == [2]
+
+
+def test_what_has_not_ended_is_not_told_as_missed() -> None:
+    recent = RecentChanges()
+    recent.note("ann", change(1))
+    recent.note_ends("writer", {"ann": 1})
+    recent.note("ann", change(2))
+
+    assert missed(recent, seen=0, after=0, until=1) == [1]
+    assert missed(recent, seen=0, after=0, until=2) is None
+
+
+def test_a_write_that_changed_nothing_leaves_the_end_of_the_one_before() -> None:
+    recent = RecentChanges()
+    recent.note("ann", change(1))
+    recent.note_ends("writer", {"ann": 1})
+    recent.note_ends("writer", {"ann": 2})
+
+    assert missed(recent, seen=0, after=0, until=1) == [1]
+    assert missed(recent, seen=1, after=1, until=2) is None
 
 
 def known(*ids: str) -> user_cache._User:
