@@ -77,8 +77,8 @@ class _User:
             nobody counts.
         settled: The same, or None if others were under way then.
         checked_at: When it was last looked at in Chroma, by the monotonic clock.
-        confirmed: Number of the roster's last entry, if it was then seen by ids alone that all of
-            it was as it is kept; else 0.
+        confirmed: Number of the roster's last entry, if that was seen to be the last before what is
+            kept was found to be as it is in Chroma, or made so; else 0.
     """
 
     user_id: str
@@ -133,9 +133,14 @@ class _User:
         """Return `signs`, or None if it is time to read the user anew."""
         return self.signs() if self.loaded_at > time.monotonic() - MAX_AGE else None
 
+    @property
+    def roster_ids(self) -> tuple[str, str]:
+        """The ids of the last entry of the roster that is known, and of the one behind it."""
+        return layout.roster_id(self.roster), layout.roster_id(self.roster + 1)
+
     def knows_roster(self, found: Container[str]) -> bool:
         """Tell whether the last entry known is still there, and none behind it."""
-        last, following = (layout.roster_id(n) for n in (self.roster, self.roster + 1))
+        last, following = self.roster_ids
         return last in found and following not in found
 
 
@@ -412,7 +417,8 @@ class ShardCache:
         signs = [user.signs_now() for user in users]
         asked = [told for told in signs if told is not None]
         along = self._choose_along(users, now) if asked else []
-        ids = frozenset().union(*(told.ids for told in [*asked, *(told for _, told in along)]))
+        ids = {one for told in [*asked, *(told for _, told in along)] for one in told.ids}
+        ids |= {one for user in users for one in user.roster_ids}
         found = set(shard.get(ids=list(ids)).ids)
         doubtful, late, behind = [], [], []
         for user, known in zip(users, signs, strict=True):
@@ -421,12 +427,10 @@ class ShardCache:
                 doubtful.append(user)
             elif further:
                 behind.append((user, further))
-            if known is not None and not user.knows_roster(found):
+            user.confirmed = user.roster if user.knows_roster(found) else 0
+            if user.roster and not user.confirmed:
                 late.append(user)
         doubtful += self._catch_up(shard, behind)
-        in_doubt = {user.user_id for user in doubtful}
-        for user in users:
-            user.confirmed = 0 if user.user_id in in_doubt else user.roster
         for user, told in along:
             if told.further(found) == {}:
                 user.confirmed, user.checked_at = user.roster, now
@@ -438,6 +442,8 @@ class ShardCache:
         self._refresh(shard, changed)
         for user in doubtful:
             user.has_changed = any(one is user for one in changed.values())
+            if user.awaited or user.is_outdated:
+                user.confirmed = 0
         for user in late:
             user.roster = latest
 
