@@ -24,7 +24,8 @@ A change is acknowledged only after it was seen that the slot was still held and
 former change still there; else it is written again under a new name. New memories lie in the same
 request as their change, so neither exists without the other. Changing and deleting are requests of
 their own, so the change is written before, and names the token by which a reader can tell that it
-has happened: until then the reader looks at that memory each time.
+has happened: until then, or until it finds the memory in a later version, the reader looks at that
+memory each time.
 
 A write whose answer is lost is never made again as it was: what it added may have been deleted
 since. If its changes are found, all of it has arrived; else it is made anew under a new name.
@@ -38,7 +39,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import shake_128
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +83,21 @@ class NewRecord:
     vector: Vector | None = None
 
 
+class Awaited(NamedTuple):
+    """What a memory will be after a later request.
+
+    Attributes:
+        token: What it will have, or `GONE`.
+        created: When it was created, by which it is told from one that is added in its place; see
+            `where.stamp`. 0 if it will be gone.
+        version: What it will have. 0 if it will be gone.
+    """
+
+    token: str
+    created: int = 0
+    version: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """Which memories of a user change.
@@ -89,13 +105,13 @@ class Change:
     Attributes:
         user_id: Whose they are.
         memory_ids: Which.
-        awaited: The token that the memory will have, or `GONE`, if the change is a later request;
-            None if it is part of the same.
+        awaited: What the memory will be, if the change is a later request; None if it is part of
+            the same.
     """
 
     user_id: str
     memory_ids: tuple[str, ...]
-    awaited: str | None = None
+    awaited: Awaited | None = None
 
 
 @dataclass(slots=True)
@@ -372,7 +388,7 @@ class ChangeLog:
             "at": stamp(self._clock()),
         }
         if change.awaited is not None:
-            fields["awaited"] = change.awaited
+            fields["awaited"] = " ".join(map(str, change.awaited))
         return NewRecord(layout.change_id(change.user_id, writer.name, number), fields)
 
     def _write(self, shard: Collection, records: Sequence[NewRecord], *, renew: bool) -> None:

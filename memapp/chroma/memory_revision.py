@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.change_log import Change, ChangeLog, Found, NewRecord, new_token
+from memapp.chroma.change_log import Awaited, Change, ChangeLog, Found, NewRecord, new_token
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import (
@@ -66,7 +66,9 @@ class MemoryRevision:
         is_timed = self._current.occurred_at != self._current.created_at
         alias = self._alias(_digest(self._revised, is_timed=is_timed))
         records = [self._claim] if vector is None else [self._claim, alias]
-        change = Change(self._revised.user_id, (self._revised.id,), awaited=self._token)
+        revised = self._revised
+        awaited = Awaited(self._token, stamp(revised.created_at), revised.version)
+        change = Change(revised.user_id, (revised.id,), awaited)
         read = [self._revised.id, self._claim.id, alias.id]
         with self._log.announced(self._shard, change, records=records, read=read) as found:
             stored = memories_of(found).get(self._revised.id)

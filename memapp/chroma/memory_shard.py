@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from memapp.chroma import memory_layout as layout
-from memapp.chroma.change_log import GONE, Change, ChangeLog, NewRecord, new_token
+from memapp.chroma.change_log import GONE, Awaited, Change, ChangeLog, NewRecord, new_token
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import (
@@ -145,7 +145,7 @@ class MemoryShard:
         if stored is None:
             return None
         user = stored.memory.user_id
-        change = Change(user, (memory_id,), awaited=GONE)
+        change = Change(user, (memory_id,), awaited=Awaited(GONE))
         with (
             self._changing([user]),
             self.log.announced(self.collection, change, read=[memory_id]) as found,

@@ -17,12 +17,13 @@ from typing import Any
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
-from memapp.chroma.change_log import GONE, slot_ids
+from memapp.chroma.change_log import GONE, Awaited, slot_ids
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.leases import FamilyLease
 from memapp.chroma.recent_changes import Behind, Missed, RecentChange
 from memapp.chroma.roster import Roster, read_roster
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD, Snapshot
+from memapp.chroma.where import stamp
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Coalescer
 from memapp.errors import StoreUnavailable
@@ -85,7 +86,7 @@ class _User:
     birth: str
     slots: dict[str, str]
     seen: dict[str, tuple[int, str]]
-    awaited: dict[str, set[str]]
+    awaited: dict[str, set[Awaited]]
     snapshot: Snapshot
     roster: int
     gone: set[str] = field(default_factory=set)
@@ -569,7 +570,7 @@ def _read_user(
     if snapshot is None or budget.refuses(key, snapshot.size):
         return None
     seen = dict.fromkeys(announced.slots.values(), (0, ""))
-    awaited: dict[str, set[str]] = {}
+    awaited: dict[str, set[Awaited]] = {}
     for change in changes:
         writer, number = str(change["writer"]), int(change["number"])
         if writer in seen and number > seen[writer][0]:
@@ -585,7 +586,7 @@ def _read_user(
         announced.roster,
         gone=awaited.keys() - snapshot.tokens.keys(),
     )
-    _settle(user, {one: snapshot.tokens.get(one) for one in awaited})
+    _settle(user, list(awaited), snapshot)
     return user
 
 
@@ -718,19 +719,36 @@ def _awaited_changes(user: _User, found: Mapping[str, Fields]) -> set[str]:
     return changed
 
 
-def _await(awaited: dict[str, set[str]], change: Fields) -> None:
+def _await(awaited: dict[str, set[Awaited]], change: Fields) -> None:
     if "awaited" in change:
+        # Earlier builds wrote the token alone.
+        token, *numbers = str(change["awaited"]).split()
         for one in str(change["memories"]).split():
-            awaited.setdefault(one, set()).add(str(change["awaited"]))
+            awaited.setdefault(one, set()).add(Awaited(token, *map(int, numbers)))
 
 
-def _settle(user: _User, tokens: Mapping[str, str | None]) -> None:
-    """Stop watching memories whose announced change has come; None means that it is gone."""
-    for one, token in tokens.items():
+def _settle(user: _User, ids: Sequence[str], fresh: Snapshot) -> None:
+    """Stop watching memories, as they were just read, whose announced change has come."""
+    for one in ids:
         if one in user.awaited:
-            user.awaited[one].discard(GONE if token is None else token)
-            if not user.awaited[one]:
+            memory, token = fresh.memory(one), fresh.tokens.get(one, GONE)
+            left = {
+                awaited
+                for awaited in user.awaited[one]
+                if awaited.token != token and not _has_gone_past(memory, awaited)
+            }
+            user.awaited[one] = left
+            if not left:
                 del user.awaited[one]
+
+
+def _has_gone_past(memory: Memory | None, awaited: Awaited) -> bool:
+    """Tell whether a later version of the same memory has come than the one announced."""
+    return (
+        memory is not None
+        and stamp(memory.created_at) == awaited.created
+        and memory.version > awaited.version
+    )
 
 
 def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
@@ -739,4 +757,4 @@ def _replace(user: _User, ids: Sequence[str], records: Records) -> None:
     fresh = Snapshot.of(records, replaced)
     user.snapshot = Snapshot.joined([user.snapshot.without(replaced), fresh])
     user.gone = (user.gone | replaced) - fresh.tokens.keys()
-    _settle(user, {one: fresh.tokens.get(one) for one in ids if one in user.awaited})
+    _settle(user, ids, fresh)

@@ -36,6 +36,7 @@ from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.chroma.memory_views import KeptView
 from memapp.chroma.user_snapshot import MEMORY_OVERHEAD
+from memapp.chroma.where import stamp
 from memapp.chroma.write_marks import WriteMarks
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import StoreBroken, StoreTimeout
@@ -343,7 +344,7 @@ def test_who_begins_to_read_between_announcement_and_deletion_sees_the_deletion(
     shard = here._shelves.find_shard_of_user("acme", "ann")
     assert shard is not None
     log = here._shard("acme", int(shard.name[-3:], 16)).log
-    change = change_log.Change("ann", (memory.id,), awaited=change_log.GONE)
+    change = change_log.Change("ann", (memory.id,), awaited=change_log.Awaited(change_log.GONE))
 
     with (
         here._shard("acme", int(shard.name[-3:], 16))._changing(["ann"]),
@@ -491,6 +492,43 @@ def test_what_is_written_but_not_acknowledged_yet_is_seen_by_whoever_looks(
     assert texts(store) == {"tea", "coffee", "milk"}
 
 
+def test_a_memory_changed_twice_between_two_looks_is_watched_no_longer(
+    processes: Processes, reads: list[Any]
+) -> None:
+    reader, writer = processes.start(), processes.start()
+    memory = add(writer, "tea")
+    assert texts(reader) == {"tea"}
+    for version, text in ((2, "milk"), (3, "cocoa")):
+        changed = replace(memory, text=text, version=version, updated_at=clock())
+        assert writer.revise("acme", memory, changed, vector(version))
+        memory = changed
+    assert texts(reader) == {"cocoa"}
+    assert texts(reader) == {"cocoa"}
+    reads.clear()
+
+    assert texts(reader) == {"cocoa"}
+
+    assert reads in ([()], [])
+
+
+def test_a_change_that_lost_to_another_may_still_come(processes: Processes) -> None:
+    reader, writer = processes.start(), processes.start()
+    memory = add(writer, "tea")
+    assert texts(reader) == {"tea"}
+    shard = writer._shelves.find_shard_of_user("acme", "ann")
+    assert shard is not None
+    log = writer._shard("acme", shard_of("ann")).log
+    late = change_log.Awaited("late", stamp(memory.created_at), 2)
+    with log.announced(shard, change_log.Change("ann", (memory.id,), late)):
+        pass
+    changed = replace(memory, text="milk", version=2, updated_at=clock())
+    assert writer.revise("acme", memory, changed, vector(1))
+    assert texts(reader) == {"milk"}
+    user = reader._caches[shard.name]._users["ann"]
+
+    assert user.awaited == {memory.id: {late}}
+
+
 def test_a_memory_whose_second_deletion_comes_late_is_no_ghost(processes: Processes) -> None:
     store, slow, third = (processes.start() for _ in range(3))
     memory = add(store, "tea")
@@ -499,7 +537,7 @@ def test_a_memory_whose_second_deletion_comes_late_is_no_ghost(processes: Proces
     shard = store._shelves.find_shard_of_user("acme", "ann")
     assert shard is not None
     deleting = slow._shard("acme", shard_of("ann"))
-    change = change_log.Change("ann", (memory.id,), awaited=change_log.GONE)
+    change = change_log.Change("ann", (memory.id,), awaited=change_log.Awaited(change_log.GONE))
 
     with deleting._changing(["ann"]), deleting.log.announced(shard, change):
         third.delete("acme", memory.id)
