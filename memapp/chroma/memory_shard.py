@@ -31,7 +31,7 @@ GROUP_SIZE = 200
 holds the GIL while it writes, does not stall other requests."""
 
 SETTLED = timedelta(minutes=15)
-"""What is older is known to all: it is longer than `user_cache.MAX_AGE`."""
+"""What is older is known to all: it is longer than `kept_user.MAX_AGE`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from memapp.chroma.kept_vectors import KeptVectors
 from memapp.chroma.memory_records import decode
 from memapp.records import Memory, MetadataValue, Vectors
 
+WHOLE = ("metadatas", "documents", "embeddings")
+"""What a snapshot is made of."""
+
 MEMORY_OVERHEAD = 360
 """Bytes that a memory takes beside its text, metadata and vector: a tenth more than `tracemalloc`
 finds, for what lies between."""

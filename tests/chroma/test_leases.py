@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memapp.chroma import change_log, leases, user_cache
+from memapp.chroma import change_log, kept_user, leases, user_cache
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
@@ -468,7 +468,7 @@ def test_a_look_at_one_user_does_not_do_for_others_who_are_to_be_read_anew(
     for user in ("ann", "bob", "ann"):
         reads = leased(store, monkeypatch, user)
     (cache,) = store._caches.values()
-    cache._users["ann"].loaded_at -= user_cache.MAX_AGE
+    cache._users["ann"].loaded_at -= kept_user.MAX_AGE
     later(user_cache.LEASED_SECONDS)
 
     assert texts(store, "bob") == {"tea"}
@@ -619,7 +619,7 @@ def test_a_memory_by_id_is_read_from_chroma_only_if_its_user_may_have_changed(
     assert reader.get("acme", tea) == first
     assert len(reads) == 1
 
-    later(user_cache.MAX_AGE)
+    later(kept_user.MAX_AGE)
     assert reader.get("acme", tea) == first
     assert len(reads) == 2
 

@@ -1,10 +1,13 @@
 """What was just written is told whole and in order, or not at all."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from memapp.chroma import recent_changes, user_cache
+from memapp.chroma import recent_changes
 from memapp.chroma.collection import Records
+from memapp.chroma.kept_user import KeptUser
 from memapp.chroma.memory_records import Making, encode
 from memapp.chroma.recent_changes import Behind, Missed, RecentChange, RecentChanges
 from memapp.chroma.user_snapshot import Snapshot
@@ -161,15 +164,15 @@ def test_a_write_that_changed_nothing_leaves_the_end_of_the_one_before() -> None
     assert missed(recent, seen=1, after=1, until=2) is None
 
 
-def known(*ids: str) -> user_cache._User:
+def known(*ids: str) -> KeptUser:
     snapshot = Snapshot.of(records(*ids))
-    return user_cache._User("ann", "birth", {}, {"writer": (1, "seen")}, {}, snapshot, 1)
+    return KeptUser("ann", "birth", {}, {"writer": (1, "seen")}, {}, snapshot, 1)
 
 
 def test_what_is_told_is_taken_in() -> None:
     user = known("a")
 
-    assert user_cache._take(user, {"writer": [change(2, "b"), change(3, "c")]})
+    assert user.take([change(2, "b"), change(3, "c")])
 
     assert [memory.id for memory in user.snapshot.memories] == ["a", "b", "c"]
     assert user.seen == {"writer": (3, "token 3")}
@@ -178,21 +181,19 @@ def test_what_is_told_is_taken_in() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        {"writer": [change(2, "b"), change(3, "a")]},
-        {"writer": [change(2, "b"), change(3, "b")]},
-        {"writer": [change(2, "b")], "another": [change(1, "b")]},
-        {"writer": [change(2, "gone")]},
+        [change(2, "b"), change(3, "a")],
+        [change(2, "b"), change(3, "b")],
+        [change(2, "b"), replace(change(1, "b"), writer="another")],
+        [change(2, "gone")],
     ],
     ids=["known before", "twice", "by two", "known to be gone"],
 )
-def test_what_may_be_older_than_what_is_known_is_left(
-    told: dict[str, list[RecentChange]],
-) -> None:
+def test_what_may_be_older_than_what_is_known_is_left(told: list[RecentChange]) -> None:
     user = known("a")
     user.gone.add("gone")
     before = user.snapshot
 
-    assert not user_cache._take(user, told)
+    assert not user.take(told)
 
     assert user.snapshot is before
     assert user.seen == {"writer": (1, "seen")}

@@ -28,6 +28,8 @@ from memapp.chroma import (
     memory_layout,
     roster,
     user_cache,
+    user_reading,
+    user_snapshot,
     write_marks,
 )
 from memapp.chroma.cache_budget import LARGEST_SHARE, Budget
@@ -180,7 +182,7 @@ def test_a_small_user_is_kept_from_the_first_search_on(processes: Processes) -> 
 def test_a_larger_user_is_kept_from_the_third_search_on(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(user_cache, "SMALL", 2)
+    monkeypatch.setattr(user_reading, "SMALL", 2)
     store = processes.start(loads_at=3)
     for text in ("tea", "milk", "salt"):
         add(store, text)
@@ -783,14 +785,14 @@ def test_a_user_too_large_for_the_budget_is_read_from_chroma(processes: Processe
 def test_the_first_part_of_a_user_tells_that_there_is_no_room(
     processes: Processes, monkeypatch: pytest.MonkeyPatch, reads: list[Any]
 ) -> None:
-    monkeypatch.setattr(user_cache, "_READ_TOGETHER", 2)
+    monkeypatch.setattr(user_reading, "_READ_TOGETHER", 2)
     store = processes.start(capacity=LARGEST_SHARE * 6 * (MEMORY_OVERHEAD + 10))
     for n in range(6):
         add(store, f"fact {n}")
 
     assert not is_kept(store)
 
-    assert reads.count(user_cache._WHOLE) == 1
+    assert reads.count(user_snapshot.WHOLE) == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
