@@ -217,7 +217,7 @@ def on_starting(server: Arbiter) -> None:
         sys.exit(str(error))
     wiring.share_with_forks()
     heap.share_with_forks()
-    server.log.debug("Imported what the workers need before the fork")
+    server.log.debug("Loaded what the workers need before the fork")
 
 
 def when_ready(server: Arbiter) -> None:

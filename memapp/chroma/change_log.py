@@ -89,8 +89,8 @@ class Awaited(NamedTuple):
     Attributes:
         token: What it will have, or `GONE`.
         created: When it was created, by which it is told from one that is added in its place; see
-            `where.stamp`. 0 if it will be gone.
-        version: What it will have. 0 if it will be gone.
+            `where.stamp`. 0 if that is not known.
+        version: What it will have; 0 if it will be gone.
     """
 
     token: str
@@ -236,7 +236,10 @@ class ChangeLog:
                 writer.announced.discard(mark)
 
     def note_ends(self, ends: Mapping[str, int]) -> None:
-        """Note, by user, the how manieth write to end the last one published was."""
+        """Note the place of the last change published, by user, in the order of ending.
+
+        To be called before another is published for these users: additions go one after the other.
+        """
         writer = self._writer
         if writer is not None:
             self._recent.note_ends(writer.name, ends)

@@ -70,7 +70,7 @@ class KeptUser:
         is_outdated: Whether it cannot be brought up to date by its changes.
         ended: How many writes had ended, by `write_marks`, all of which are part of it; None if
             nobody counts.
-        settled: The same, or None if others were under way then.
+        settled: As many, or more if some ended just then; None if others were under way.
         checked_at: When it was last looked at in Chroma, by the monotonic clock.
         confirmed: Number of the roster's last entry, if that was seen to be the last before what is
             kept was found to be as it is in Chroma, or made so; else 0.
@@ -246,9 +246,12 @@ def await_change(awaited: dict[str, set[Awaited]], change: Fields) -> None:
 
 
 def _has_gone_past(memory: Memory | None, awaited: Awaited) -> bool:
-    """Tell whether a later version of the same memory has come than the one announced."""
-    return (
-        memory is not None
-        and stamp(memory.created_at) == awaited.created
-        and memory.version > awaited.version
-    )
+    """Tell whether what was announced of a memory can no longer come, as it is another by now.
+
+    A change cannot if the memory has a later version. A deletion cannot if another memory was added
+    in the place of the one to be deleted, for it is bound to that.
+    """
+    if memory is None or not awaited.created:
+        return False
+    is_same = stamp(memory.created_at) == awaited.created
+    return not is_same if awaited.token == GONE else is_same and memory.version > awaited.version

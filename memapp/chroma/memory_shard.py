@@ -141,29 +141,20 @@ class MemoryShard:
 
     def delete(self, memory_id: str) -> StoredMemoryRecord | None:
         """Remove a memory and its versions; return what it was."""
-        stored = self.read([memory_id]).get(memory_id)
-        if stored is None:
-            return None
-        user = stored.memory.user_id
-        change = Change(user, (memory_id,), awaited=Awaited(GONE))
-        with (
-            self._changing([user]),
-            self.log.announced(self.collection, change, read=[memory_id]) as found,
-        ):
-            stored = memories_of(found).get(memory_id)
-            if stored is None:
-                return None
-            # Not what somebody has added in its place since another deletion.
-            which = {"$or": [{"created": stored.fields["created"]}, {"kind": "alias"}]}
-            try:
-                self.collection.delete(
-                    [memory_id, *self._trail(stored)], where=which, may_repeat=False
-                )
-            except OutcomeUnknown:
-                there = self.read([memory_id]).get(memory_id)
-                if there is not None and there.fields["created"] == stored.fields["created"]:
-                    raise
-        return stored
+        known = self.read([memory_id]).get(memory_id)
+        while known is not None:
+            user, created = known.memory.user_id, known.fields["created"]
+            change = Change(user, (memory_id,), Awaited(GONE, created))
+            with (
+                self._changing([user]),
+                self.log.announced(self.collection, change, read=[memory_id]) as found,
+            ):
+                known = memories_of(found).get(memory_id)
+                if known is not None and known.fields["created"] == created:
+                    self._remove(known)
+                    return known
+            # Another has been added in its place, whose deletion is to be announced for itself.
+        return None
 
     def forget(self, user_id: str, *, dry_run: bool) -> ForgottenUser:
         """Remove everything kept for a user; with `dry_run` only count it."""
@@ -224,6 +215,17 @@ class MemoryShard:
         if memory.version > 1 or memory.id != first:
             ids += self.collection.get(where={"target": memory.id}).ids
         return ids
+
+    def _remove(self, stored: StoredMemoryRecord) -> None:
+        one, created = stored.memory.id, stored.fields["created"]
+        # Not what somebody has added in its place since another deletion.
+        which = {"$or": [{"created": created}, {"kind": "alias"}]}
+        try:
+            self.collection.delete([one, *self._trail(stored)], where=which, may_repeat=False)
+        except OutcomeUnknown:
+            there = self.read([one]).get(one)
+            if there is not None and there.fields["created"] == created:
+                raise
 
     def _changing(self, users: Iterable[str]) -> AbstractContextManager[dict[str, int]]:
         if self._marks is None:

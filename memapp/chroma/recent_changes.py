@@ -61,8 +61,8 @@ class RecentChange:
         number: The writer's.
         token: Of its record in the log.
         memories: As Chroma has them, with metadata, documents and vectors.
-        end: The how manieth write to end it was, by `write_marks`; 0 before it has, or if nobody
-            counts.
+        end: Its place in the order in which writes to the user ended, by `write_marks`, from 1; 0
+            before it has ended, or if nobody counts.
     """
 
     writer: str
@@ -102,7 +102,7 @@ class RecentChanges:
                 self._size -= _size(self._held.popitem(last=False)[1])
 
     def note_ends(self, writer: str, ends: Mapping[str, int]) -> None:
-        """Note, by user, the how manieth write to end it was that made the last change."""
+        """Note the place of a writer's last change, by user, in the order of ending."""
         with self._lock:
             for user_id, end in ends.items():
                 held = self._held.get((writer, user_id))

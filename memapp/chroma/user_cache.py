@@ -8,7 +8,7 @@ ever.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -184,7 +184,7 @@ class ShardCache:
         """Return what to note as `ended` and `settled` of a user who is read after this call."""
         if self._marks is None:
             return None, None
-        # In this order: so all that has ended is known where none is found to be under way.
+        # In this order: what ends in between is then in `settled` alone, whose count is read last.
         ended = self._marks.ended(key)
         return ended, self._marks.settled(key)
 
@@ -194,6 +194,8 @@ class ShardCache:
 
     def _is_believed(self, user: KeptUser) -> bool:
         """Tell whether nobody who does not count can have changed a user since it was checked."""
+        if user.is_outdated:
+            return False
         age = time.monotonic() - user.checked_at
         if not self._family:
             return age < TRUSTED_SECONDS
@@ -265,9 +267,7 @@ class ShardCache:
     def _missed_by(self, shard: Collection, user: KeptUser) -> Missed | None:
         """Return what a user lacks, if it can be all that is told."""
         _, settled = self._counted((shard.name, user.user_id))
-        if settled is None or user.ended is None or user.is_outdated:
-            return None
-        if not self._is_believed(user):
+        if settled is None or user.ended is None or not self._is_believed(user):
             return None
         seen = {writer: number for writer, (number, _) in user.seen.items()}
         return Missed(user.user_id, seen, user.ended, settled)
@@ -278,32 +278,31 @@ class ShardCache:
         asked = [told for told in signs if told is not None]
         along = self._choose_along(users, now) if asked else []
         ids = {one for told in [*asked, *(told for _, told in along)] for one in told.ids}
-        ids |= {one for user in users for one in user.roster_ids}
+        if self._lease.number:
+            # Who must be followed in the log can be believed afterwards, too.
+            ids |= {one for user in users for one in user.roster_ids}
         found = set(shard.get(ids=list(ids)).ids)
-        doubtful, late, behind = [], [], []
+        doubtful, behind = [], []
         for user, known in zip(users, signs, strict=True):
             further = None if known is None else known.further(found)
             if further is None:
                 doubtful.append(user)
             elif further:
                 behind.append((user, further))
-            user.confirmed = user.roster if user.knows_roster(found) else 0
-            if user.roster and not user.confirmed:
-                late.append(user)
         doubtful += self._catch_up(shard, behind)
+        in_doubt = {user.user_id for user in doubtful}
+        for user in users:
+            user.confirmed = 0 if user.user_id in in_doubt else user.roster
         for user, told in along:
             if told.further(found) == {}:
                 user.confirmed, user.checked_at = user.roster, now
             else:
                 user.checked_at = -inf  # Others may have shown what is new.
+        late = [user for user in users if user.roster and ids.issuperset(user.roster_ids)]
+        late = [user for user in late if not user.knows_roster(found)]
         # The roster is read before the slots; `roster` says why.
         latest = self._read_roster(shard) if late else 0
-        changed = self._follow(shard, doubtful)
-        self._refresh(shard, changed)
-        for user in doubtful:
-            user.has_changed = any(one is user for one in changed.values())
-            if user.awaited or user.is_outdated:
-                user.confirmed = 0
+        self._read_on(shard, doubtful, found)
         for user in late:
             user.roster = latest
 
@@ -370,6 +369,16 @@ class ShardCache:
             else:
                 left.append(user)
         return left
+
+    def _read_on(self, shard: Collection, users: Sequence[KeptUser], found: Container[str]) -> None:
+        """Bring users up to date by the log; `found` are ids that were there before."""
+        changed = self._follow(shard, users)
+        self._refresh(shard, changed)
+        for user in users:
+            user.has_changed = any(one is user for one in changed.values())
+            # Only now: whoever is confirmed may be believed by other threads at once.
+            if user.knows_roster(found) and not (user.awaited or user.is_outdated):
+                user.confirmed = user.roster
 
     def _follow(self, shard: Collection, users: Sequence[KeptUser]) -> dict[str, KeptUser]:
         """Read on in the log; return whom each memory that must be read again belongs to."""

@@ -4,7 +4,8 @@ Where one host does all the writing, or others keep to a lease (see `leases`), a
 Chroma whether anything has changed: a writer counts its write as begun before its first request
 that changes anything, and as ended before it is acknowledged. A reader that once found as many
 ended as begun, and then read what Chroma has, has the present state for as long as no further write
-begins.
+begins. And one that knows the changes behind each count of an ended write knows what has changed
+(see `recent_changes`).
 
 A writer that is killed half-way leaves a count that never agrees again; its user is then read as if
 there were no counts. That, a hash that two users share, and a machine that starts anew cost speed
@@ -77,6 +78,12 @@ class WriteMarks:
             ConfigurationError: the file they share cannot be opened.
         """
         path = _shared_folder() / f"memapp-{os.geteuid()}-{sha256(store.encode()).hexdigest()[:16]}"
+        key = (os.getpid(), str(path))
+        # The lock of a file keeps processes apart, not the apps of one.
+        return _own.get(key) or _own.setdefault(key, cls._of_file(path))
+
+    @classmethod
+    def _of_file(cls, path: Path) -> "WriteMarks":
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             found = os.fstat(file)
@@ -96,7 +103,6 @@ class WriteMarks:
         if _of_family is None:
             return None
         key = (os.getpid(), f"family {_of_family}")
-        # The lock of a file keeps processes apart, not the apps of one.
         return _own.get(key) or _own.setdefault(key, cls(mmap.mmap(_of_family, _SIZE), _of_family))
 
     @contextmanager
@@ -106,7 +112,8 @@ class WriteMarks:
         If it fails, it may reach Chroma later; until then it does not count as ended.
 
         Yields:
-            By user, the how manieth write to end this one was; filled after the block.
+            By user, the place of this write in the order in which writes end, from 1; filled after
+            the block.
         """
         cells = {user: _cell((shard, user)) for user in users}
         begun = set(cells.values())

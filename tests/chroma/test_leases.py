@@ -557,6 +557,30 @@ def test_what_others_of_a_family_write_past_the_one_who_writes_for_it_is_read(
     assert texts(reader) == {"milk", "coffee", "cocoa", "water"}
 
 
+def test_who_is_followed_in_the_log_is_believed_only_afterwards(
+    families: Families, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    writer, reader = families.start("first"), families.start("first")
+    tea = add(writer, "tea")
+    add(writer, "milk")
+    leased(reader, monkeypatch)
+    cache, key = reader._caches[shard_name(reader)], (shard_name(reader), "ann")
+    user, follow, seen = cache._users["ann"], cache._follow, []
+
+    def follow_and_ask(*arguments: Any) -> Any:
+        changed = follow(*arguments)
+        seen.append(cache._is_believed(user))
+        return changed
+
+    monkeypatch.setattr(cache, "_follow", follow_and_ask)
+    writer.delete("acme", tea)
+
+    assert texts(reader) == {"milk"}
+    assert seen == [False]
+    assert cache._is_unchanged(key, user)
+
+
 def test_while_a_write_is_under_way_that_others_may_have_seen_chroma_is_asked(
     families: Families,
     together: Callable[[], ChromaMemories],

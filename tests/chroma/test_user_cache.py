@@ -295,6 +295,7 @@ def test_what_must_be_read_anew_is_not_believed_until_it_is(processes: Processes
     for _ in range(2):
         assert cache._check(shard, user) is None
         assert not cache._is_unchanged((shard.name, "ann"), user)
+        assert cache._missed_by(shard, user) is None, "it may have been followed half-way"
 
 
 def test_a_user_whose_writers_are_all_gone_is_forgotten_too(processes: Processes) -> None:
@@ -511,6 +512,52 @@ def test_a_memory_changed_twice_between_two_looks_is_watched_no_longer(
     assert texts(reader) == {"cocoa"}
 
     assert reads in ([()], [])
+
+
+def test_a_memory_added_again_between_two_looks_is_watched_no_longer(
+    processes: Processes, reads: list[Any]
+) -> None:
+    reader, writer = processes.start(), processes.start()
+    add(reader, "milk")
+    memory = add(writer, "tea")
+    assert texts(reader) == {"tea", "milk"}
+    writer.delete("acme", memory.id)
+    assert add(reader, "tea").id == memory.id
+    for _ in range(2):
+        assert texts(reader) == {"tea", "milk"}
+    reads.clear()
+
+    assert texts(reader) == {"tea", "milk"}
+
+    assert reads in ([()], [])
+
+
+def test_a_memory_added_again_before_its_deletion_is_announced_is_deleted_for_all(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, slow, third = (processes.start() for _ in range(3))
+    memory = add(third, "tea")
+    add(third, "coffee")
+    assert texts(reader) == {"tea", "coffee"}
+    announced, delete = change_log.ChangeLog.announced, Collection.delete
+
+    def look_and_delete(collection: Collection, ids: Any, **wanted: Any) -> None:
+        texts(reader)
+        delete(collection, ids, **wanted)
+
+    monkeypatch.setattr(Collection, "delete", look_and_delete)
+
+    def announce_late(log: Any, *arguments: Any, **wanted: Any) -> Any:
+        monkeypatch.setattr(change_log.ChangeLog, "announced", announced)
+        third.delete("acme", memory.id)
+        assert add(third, "tea").id == memory.id
+        return announced(log, *arguments, **wanted)
+
+    monkeypatch.setattr(change_log.ChangeLog, "announced", announce_late)
+
+    assert slow.delete("acme", memory.id)
+
+    assert [texts(store) for store in (reader, slow, third)] == [{"coffee"}] * 3
 
 
 def test_a_change_that_lost_to_another_may_still_come(processes: Processes) -> None:

@@ -134,6 +134,52 @@ def test_a_process_never_runs_the_network_that_its_children_inherit(tmp_path: Pa
     assert len(set(loaded)) == 1
 
 
+def test_a_network_that_was_run_crosses_no_further_fork(tmp_path: Path) -> None:
+    twice = """
+if not os.fork():
+    embedder.embed_query("in a child")
+    if not os.fork():
+        embedder.embed_query("in its child")
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+"""
+
+    lines = run(MAKE + LOAD_FIRST + twice, tmp_path).splitlines()
+
+    loaded, ran = ([one.split()[-1] for one in lines if one.startswith(what)] for what in "lr")
+    assert len(loaded) == len(ran) == 2
+    assert loaded[1] == ran[1] != ran[0]
+
+
+def test_with_another_tokenizer_the_network_is_loaded_anew(tmp_path: Path) -> None:
+    exchange = (
+        """
+import shutil
+from pathlib import Path
+
+for name in ("model.onnx", "model.onnx.data", "tokenizer.json"):
+    shutil.copy(Path(minilm.__file__).parent / name, name)
+CONFIG |= {"EMBEDDER_MODEL_PATH": "model.onnx"}
+"""
+        + LOAD_FIRST
+        + """
+embedder = minilm.create(CONFIG)
+with open("tokenizer.json", "a") as tokenizer:
+    tokenizer.write(" ")
+if not os.fork():
+    embedder.embed_query("anything")
+    os._exit(0)
+os.wait()
+"""
+    )
+
+    output = run(f"import os; os.chdir({str(tmp_path)!r})\n" + MAKE + exchange, tmp_path)
+
+    assert output.count("loaded in") == 2
+
+
 def test_a_network_loaded_before_the_fork_is_no_longer_used_once_its_file_is_another(
     tmp_path: Path,
 ) -> None:

@@ -33,7 +33,7 @@ def create(config: Mapping[str, Any]) -> Embedder:
 
 
 def load_before_fork(config: Mapping[str, Any]) -> None:
-    """Load the network that `create` would use in processes forked from now on.
+    """Load the network that embedders of `create` use in processes forked from now on.
 
     Raises:
         ConfigurationError: as `create`, or it cannot be loaded.

@@ -6,6 +6,7 @@ four workers on two cores slow, is switched off; see the comments.
 
 import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _SLOWER_FUSIONS = ["SkipLayerNormFusion"]
 _INPUTS = {"input_ids", "attention_mask", "token_type_ids"}
 
 
-_before_the_fork: "dict[ModelFile, tuple[int, Network]]" = {}
+_before_the_fork: "dict[ModelFile, _Loaded]" = {}
 
 
 def load_before_fork(model: ModelFile) -> None:
@@ -34,20 +35,33 @@ def load_before_fork(model: ModelFile) -> None:
     Raises:
         ConfigurationError: as `Network`.
     """
-    _before_the_fork[model] = (os.getpid(), Network(model))
+    _before_the_fork[model] = _Loaded(os.getpid(), model.read_tokenizer(), Network(model))
 
 
 def network_of(model: ModelFile) -> "Network":
     """Return the network that was loaded before this process was forked, or load it.
 
+    To be asked once: a further network is loaded anew, and so is one in a fork of this process.
+
     Raises:
         ConfigurationError: the file is another one now, or as `Network`.
     """
-    loader, network = _before_the_fork.get(model, (0, None))
-    if network is None or loader == os.getpid():
+    loaded = _before_the_fork.get(model)
+    if loaded is None or loaded.process == os.getpid():
+        return Network(model)
+    del _before_the_fork[model]
+    if loaded.tokenizer != model.read_tokenizer():
         return Network(model)
     model.verify()
-    return network
+    return loaded.network
+
+
+class _Loaded(NamedTuple):
+    """A network that was never run, with the process that loaded it."""
+
+    process: int
+    tokenizer: str
+    network: "Network"
 
 
 class Network:
@@ -69,12 +83,20 @@ class Network:
         # Its threads would compete with the other workers, and it warns after a fork.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-        # Imported here, in the process that uses them, and not by those that do not embed.
+        # Imported here, and not by processes that do not embed.
         import onnxruntime  # noqa: PLC0415
         from onnxruntime.capi import onnxruntime_pybind11_state as faults  # noqa: PLC0415
         from tokenizers import Tokenizer  # noqa: PLC0415
 
-        self._tokenizer = Tokenizer.from_str(model.read_tokenizer())
+        description = model.read_tokenizer()
+        try:
+            self._tokenizer = Tokenizer.from_str(description)
+        except Exception as error:  # tokenizers raises nothing narrower.
+            fault = (
+                f"EMBEDDER_MODEL_PATH: tokenizer.json beside {model.path} describes no tokenizer "
+                f"({error}); put the one that belongs to the model there"
+            )
+            raise ConfigurationError(fault) from error
         # The official file asks for 128 tokens and pads every text to 128.
         self._tokenizer.enable_truncation(_MAXIMUM_TOKENS)
         self._tokenizer.no_padding()
