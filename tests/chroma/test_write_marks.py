@@ -129,8 +129,15 @@ def test_where_no_memory_may_be_shared_nothing_is_counted(monkeypatch: pytest.Mo
     assert WriteMarks.of_family() is None
 
 
-def test_a_file_that_is_not_ours_is_refused(store: str, tmp_path: Path) -> None:
+def test_the_apps_of_a_process_share_their_lock(store: str) -> None:
+    assert WriteMarks.of_host(store) is WriteMarks.of_host(store)
+
+
+def test_a_file_that_is_not_ours_is_refused(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     WriteMarks.of_host(store)
+    monkeypatch.setattr(write_marks, "_own", {})
     (made,) = tmp_path.iterdir()
     assert made.stat().st_mode & 0o777 == 0o600
     made.unlink()
