@@ -69,8 +69,7 @@ class KeptUser:
         has_changed: Whether something was new when it was last checked.
         is_outdated: Whether it cannot be brought up to date by its changes.
         ended: How many writes had ended, by `write_marks`, all of which are part of it; None if
-            nobody counts.
-        settled: As many, or more if some ended just then; None if others were under way.
+            nobody counts. If no more have begun, it is all that there is.
         checked_at: When it was last looked at in Chroma, by the monotonic clock.
         confirmed: Number of the roster's last entry, if that was seen to be the last before what is
             kept was found to be as it is in Chroma, or made so; else 0.
@@ -88,7 +87,6 @@ class KeptUser:
     is_outdated: bool = False
     loaded_at: float = field(default_factory=time.monotonic)
     ended: int | None = None
-    settled: int | None = None
     checked_at: float = 0.0
     confirmed: int = 0
 

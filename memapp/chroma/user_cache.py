@@ -139,7 +139,7 @@ class ShardCache:
         before = self._users.pop(user_id, None)
         if not self._budget.may_load(key):
             return None
-        ended, settled, now = *self._counted(key), time.monotonic()
+        ended, now = self._ended(key), time.monotonic()
         user = None
         try:
             announced = self._announced(shard, user_id)
@@ -153,7 +153,7 @@ class ShardCache:
             self._budget.has_loaded(key, counts_anew=is_over)
         if user is None:
             return None
-        user.ended, user.settled, user.checked_at = ended, settled, now
+        user.ended, user.checked_at = ended, now
         self._users[user_id] = user
         self._account_for(shard, user)
         return user.snapshot
@@ -180,13 +180,8 @@ class ShardCache:
             drop = partial(self.drop, user.user_id)
             self._budget.keep((shard.name, user.user_id), user.snapshot.size, drop)
 
-    def _counted(self, key: tuple[str, str]) -> tuple[int | None, int | None]:
-        """Return what to note as `ended` and `settled` of a user who is read after this call."""
-        if self._marks is None:
-            return None, None
-        # In this order: what ends in between is then in `settled` alone, whose count is read last.
-        ended = self._marks.ended(key)
-        return ended, self._marks.settled(key)
+    def _ended(self, key: tuple[str, str]) -> int | None:
+        return None if self._marks is None else self._marks.ended(key)
 
     def _is_unchanged(self, key: tuple[str, str], user: KeptUser) -> bool:
         """Tell without Chroma that what is kept of a user is what Chroma has."""
@@ -202,11 +197,10 @@ class ShardCache:
         return age < LEASED_SECONDS and self._lease.is_believed(user.confirmed)
 
     def _is_as_counted(self, key: tuple[str, str], user: KeptUser) -> bool:
-        """Tell whether nobody who counts has begun to write since a user was last checked."""
-        settled = user.settled
-        if self._marks is None or settled is None:
+        """Tell whether nobody who counts has begun to write what may not be part of a user."""
+        if self._marks is None or user.ended is None:
             return False
-        return not self._marks.has_begun_since(key, settled)
+        return not self._marks.has_begun_since(key, user.ended)
 
     def _read_roster(self, shard: Collection) -> int:
         """Return the number of the last entry; 0 if there is none."""
@@ -235,11 +229,11 @@ class ShardCache:
         if not users:
             return
         now = time.monotonic()
-        counted = [self._counted((shard.name, user.user_id)) for user in users]
+        counted = [self._ended((shard.name, user.user_id)) for user in users]
         self._look_at(shard, users, now)
-        for user, (ended, settled) in zip(users, counted, strict=True):
+        for user, ended in zip(users, counted, strict=True):
             if not user.is_outdated:
-                user.ended, user.settled, user.checked_at = ended, settled, now
+                user.ended, user.checked_at = ended, now
                 self._lease.note(user.confirmed, now)
 
     def _take_missed(self, shard: Collection, users: Sequence[KeptUser]) -> list[KeptUser]:
@@ -260,17 +254,20 @@ class ShardCache:
             if changes is None or not user.take(changes):
                 left.append(user)
                 continue
-            user.ended = user.settled = asked[user.user_id].until
+            user.ended = asked[user.user_id].until
             self._account_for(shard, user)
         return left
 
     def _missed_by(self, shard: Collection, user: KeptUser) -> Missed | None:
         """Return what a user lacks, if it can be all that is told."""
-        _, settled = self._counted((shard.name, user.user_id))
-        if settled is None or user.ended is None or not self._is_believed(user):
+        key = (shard.name, user.user_id)
+        if self._marks is None or user.ended is None or not self._is_believed(user):
+            return None
+        ended = self._marks.ended(key)
+        if self._marks.has_begun_since(key, ended):
             return None
         seen = {writer: number for writer, (number, _) in user.seen.items()}
-        return Missed(user.user_id, seen, user.ended, settled)
+        return Missed(user.user_id, seen, user.ended, ended)
 
     def _look_at(self, shard: Collection, users: Sequence[KeptUser], now: float) -> None:
         """Bring users up to date by what Chroma has."""
@@ -309,7 +306,7 @@ class ShardCache:
     def _choose_along(self, users: Sequence[KeptUser], now: float) -> list[tuple[KeptUser, Signs]]:
         """Choose others who need a check of their own at their next search, unless seen now.
 
-        What they were `settled` at stays as it is, so whoever was written to since is not believed.
+        How many had `ended` stays as it is, so whoever was written to since is not believed.
         """
         if self._marks is None or (self._family and not self._lease.number):
             return []

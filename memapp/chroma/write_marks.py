@@ -131,16 +131,9 @@ class WriteMarks:
         """Return the number of writes that have ended."""
         return self._counts[_CELLS + _cell(key)]
 
-    def settled(self, key: Key) -> int | None:
-        """Return the number of writes that have ended, or None if one is under way."""
-        cell = _cell(key)
-        # In this order: what begins after it was read does not count as ended.
-        ended = self._counts[_CELLS + cell]
-        return ended if self._counts[cell] == ended else None
-
-    def has_begun_since(self, key: Key, settled: int) -> bool:
-        """Tell whether a write has begun since `settled` had ended."""
-        return self._counts[_cell(key)] != settled
+    def has_begun_since(self, key: Key, ended: int) -> bool:
+        """Tell whether more writes have begun than had ended, when that was read before."""
+        return self._counts[_cell(key)] != ended
 
     def _overdue(self) -> set[int]:
         """Return the counts of ended writes that lack those which failed long ago."""

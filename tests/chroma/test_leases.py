@@ -4,7 +4,7 @@ import itertools
 import math
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -393,6 +393,19 @@ def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "
         assert time.monotonic() < deadline
 
 
+def leased_for(
+    users: Sequence[str], families: Families, monkeypatch: pytest.MonkeyPatch
+) -> tuple[ChromaMemories, list[str]]:
+    """Start a store that believes what it knows of some users; return it, and what it reads."""
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    store = families.start("first")
+    for user in users:
+        add(store, "tea", user)
+    for user in [*users, *users]:
+        reads = leased(store, monkeypatch, user)
+    return store, reads
+
+
 @pytest.mark.parametrize(
     ("limit", "looks"),
     [
@@ -418,12 +431,7 @@ def test_what_was_seen_is_believed_under_a_lease_until_it_or_the_look_is_too_old
 def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
     families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
-    store = families.start("first")
-    for user in ("ann", "bob"):
-        add(store, "tea", user)
-    for user in ("ann", "bob", "ann"):
-        reads = leased(store, monkeypatch, user)
+    store, reads = leased_for(["ann", "bob"], families, monkeypatch)
     (cache,) = store._caches.values()
     cache._lease._known = replace(cache._lease._known, seen_at=-math.inf)
 
@@ -444,13 +452,8 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_a_look_at_one_user_does_for_others_whose_last_is_long_ago(
     families: Families, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
-    store = families.start("first")
     users = ["ann", "bob", "cyd"]
-    for user in users:
-        add(store, "tea", user)
-    for user in [*users, *users]:
-        reads = leased(store, monkeypatch, user)
+    store, reads = leased_for(users, families, monkeypatch)
     later(user_cache.LEASED_SECONDS)
 
     for user in users:
@@ -461,12 +464,7 @@ def test_a_look_at_one_user_does_for_others_whose_last_is_long_ago(
 def test_a_look_at_one_user_does_not_do_for_others_who_are_to_be_read_anew(
     families: Families, monkeypatch: pytest.MonkeyPatch, later: Callable[[float], None]
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
-    store = families.start("first")
-    for user in ("ann", "bob"):
-        add(store, "tea", user)
-    for user in ("ann", "bob", "ann"):
-        reads = leased(store, monkeypatch, user)
+    store, reads = leased_for(["ann", "bob"], families, monkeypatch)
     (cache,) = store._caches.values()
     cache._users["ann"].loaded_at -= kept_user.MAX_AGE
     later(user_cache.LEASED_SECONDS)
