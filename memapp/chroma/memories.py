@@ -141,9 +141,9 @@ class ChromaMemories:
             return None
         cache = self._caches.get(shard.collection.name)
         memory = None if cache is None else cache.memory(shard.collection, memory_id)
-        if memory is None:
-            stored = shard.read([memory_id]).get(memory_id)
-            memory = None if stored is None else stored.memory
+        if memory is None and (stored := shard.read([memory_id]).get(memory_id)) is not None:
+            memory = stored.memory
+            self._note_shown(shard.collection.name, memory.user_id)
         return None if memory is None or memory.is_expired(self._clock()) else memory
 
     def revise(self, tenant: str, current: Memory, revised: Memory, vector: Vector | None) -> bool:
@@ -184,7 +184,8 @@ class ChromaMemories:
                 self._caches[shard.name] = cache
         snapshot = cache.snapshot(shard, scope.user_id)
         if snapshot is None:
-            return StoredView(shard, scope, self._crowding)
+            note_shown = partial(self._note_shown, shard.name, scope.user_id)
+            return StoredView(shard, scope, self._crowding, note_shown)
         return KeptView(snapshot, scope)
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:
@@ -197,7 +198,10 @@ class ChromaMemories:
         number = layout.shard_of_user(user_id, shard_count(ledger))
         if self._shelves.find_shard(tenant, number) is None:
             return ForgottenUser(0, 0)
-        return self._shard(tenant, number).forget(user_id, dry_run=dry_run)
+        shard = self._shard(tenant, number)
+        forgotten = shard.forget(user_id, dry_run=dry_run)
+        self._note_shown(shard.collection.name, user_id)
+        return forgotten
 
     def claim(self, tenant: str, key: str, fingerprint: str, user_id: str) -> Claim:
         """Bind an idempotency key to a request, first come first served."""
@@ -222,6 +226,11 @@ class ChromaMemories:
             else:
                 removed += self._shard(name.tenant, name.shard).sweep(now)
         return removed
+
+    def _note_shown(self, shard: str, user_id: str) -> None:
+        """Note that a user was read in Chroma, before that is shown."""
+        if self._marks is not None:
+            self._marks.note_shown((shard, user_id))
 
     def _do(self, errand: _Errand) -> list[StoredMemory] | list[Sequence[RecentChange] | None]:
         if isinstance(errand, _Inquiry):

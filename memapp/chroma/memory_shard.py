@@ -146,7 +146,7 @@ class MemoryShard:
             user, created = known.memory.user_id, known.fields["created"]
             change = Change(user, (memory_id,), Awaited(GONE, created))
             with (
-                self._changing([user]),
+                self._changing([user], removes=True),
                 self.log.announced(self.collection, change, read=[memory_id]) as found,
             ):
                 known = memories_of(found).get(memory_id)
@@ -171,7 +171,7 @@ class MemoryShard:
             # Memories first: a change under way then finds them gone and clears its own trail.
             # Changes last: while they are there, no reader takes the user for a new one.
             ids.sort(key=lambda one: ("." in one, one.startswith(("c.", "u."))))
-            with self._changing([user_id]):
+            with self._changing([user_id], removes=True):
                 self.collection.delete(ids)
 
     def sweep(self, now: datetime) -> int:
@@ -227,10 +227,12 @@ class MemoryShard:
             if there is not None and there.fields["created"] == created:
                 raise
 
-    def _changing(self, users: Iterable[str]) -> AbstractContextManager[dict[str, int]]:
+    def _changing(
+        self, users: Iterable[str], *, removes: bool = False
+    ) -> AbstractContextManager[dict[str, int]]:
         if self._marks is None:
             return nullcontext({})
-        return self._marks.changing(self.collection.name, set(users))
+        return self._marks.changing(self.collection.name, set(users), removes=removes)
 
     def _add_together(self, additions: list[Addition]) -> list[StoredMemory]:
         firsts: dict[str, Addition] = {}

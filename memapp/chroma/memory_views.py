@@ -1,7 +1,7 @@
 """Read the memories of one scope: straight from Chroma, or from what this process keeps of it."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,15 +45,31 @@ class EmptyView:
 class StoredView:
     """One scope, read from its shard by Chroma's own filters; see `ports.MemoryView`."""
 
-    def __init__(self, shard: Collection, scope: MemoryScope, crowding: Crowding) -> None:
-        """Read `scope` in the shard that holds its user."""
+    def __init__(
+        self,
+        shard: Collection,
+        scope: MemoryScope,
+        crowding: Crowding,
+        note_shown: Callable[[], None],
+    ) -> None:
+        """Read `scope` in the shard that holds its user.
+
+        Args:
+            shard: The shard.
+            scope: What to read.
+            crowding: Remembers in which scopes strangers are near.
+            note_shown: Called whenever memories were read, before they are returned.
+        """
         self._shard = shard
         self._scope = scope
         self._crowding = crowding
+        self._note_shown = note_shown
 
     def scan(self, condition: Filter | None) -> list[Memory]:
         """Return all memories of the scope, unordered, expired ones included."""
-        return _memories(self._shard.get(where=self._where(condition), include=_MEMORY))
+        records = self._shard.get(where=self._where(condition), include=_MEMORY)
+        self._note_shown()
+        return _memories(records)
 
     def nearest(self, vector: Vector, limit: int, condition: Filter | None) -> list[NearMemory]:
         """Return the `limit` nearest memories of the scope, nearest first."""
@@ -64,6 +80,7 @@ class StoredView:
         records = self._shard.query(
             vector, limit=limit, where=self._where(condition), include=_NEAR
         )
+        self._note_shown()
         return _near(records, range(len(records.ids)))
 
     def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
@@ -76,6 +93,7 @@ class StoredView:
             limit=limit,
             include=(*_MEMORY, "embeddings"),
         )
+        self._note_shown()
         if records.vectors is None or not records.ids:
             return []
         found = zip(_memories(records), records.vectors @ vector, strict=True)
@@ -99,6 +117,7 @@ class StoredView:
         if len(rows) < limit:
             self._crowding.note(key)
             return None
+        self._note_shown()
         return _near(records, rows[:limit])
 
     def _has(self, fields: Mapping[str, Any]) -> bool:

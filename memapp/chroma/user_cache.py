@@ -8,7 +8,7 @@ ever.
 """
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -154,6 +154,7 @@ class ShardCache:
         if user is None:
             return None
         user.ended, user.checked_at = ended, now
+        self._note_shown(shard, [user])
         self._users[user_id] = user
         self._account_for(shard, user)
         return user.snapshot
@@ -189,18 +190,24 @@ class ShardCache:
 
     def _is_believed(self, user: KeptUser) -> bool:
         """Tell whether nobody who does not count can have changed a user since it was checked."""
+        if not self._is_confirmed(user):
+            return False
+        return not self._family or self._lease.is_believed(user.confirmed)
+
+    def _is_confirmed(self, user: KeptUser) -> bool:
+        """Tell whether a user was checked not too long ago, under the family's lease if need be."""
         if user.is_outdated:
             return False
         age = time.monotonic() - user.checked_at
         if not self._family:
             return age < TRUSTED_SECONDS
-        return age < LEASED_SECONDS and self._lease.is_believed(user.confirmed)
+        return age < LEASED_SECONDS and 0 < user.confirmed == self._lease.number
 
     def _is_as_counted(self, key: tuple[str, str], user: KeptUser) -> bool:
-        """Tell whether nobody who counts has begun to write what may not be part of a user."""
+        """Tell whether all that was acknowledged, or seen, of those who count is part of a user."""
         if self._marks is None or user.ended is None:
             return False
-        return not self._marks.has_begun_since(key, user.ended)
+        return self._marks.ended_if_all(key) == user.ended
 
     def _read_roster(self, shard: Collection) -> int:
         """Return the number of the last entry; 0 if there is none."""
@@ -225,6 +232,8 @@ class ShardCache:
         ]
 
     def _bring_up_to_date(self, shard: Collection, users: Sequence[KeptUser]) -> None:
+        if any(self._is_confirmed(user) and not self._is_believed(user) for user in users):
+            self._look_at_lease(shard)
         users = self._take_missed(shard, users)
         if not users:
             return
@@ -236,11 +245,21 @@ class ShardCache:
                 user.ended, user.checked_at = ended, now
                 self._lease.note(user.confirmed, now)
 
+    def _look_at_lease(self, shard: Collection) -> None:
+        """See whether the family's lease goes on; of no user that is asked for is anything seen."""
+        number, now = self._lease.number, time.monotonic()
+        last, following = layout.roster_id(number), layout.roster_id(number + 1)
+        along = self._choose_along((), now)
+        ids = {last, following}.union(*(told.ids for _, told in along))
+        found = set(shard.get(ids=list(ids)).ids)
+        if last in found and following not in found:
+            self._lease.note(number, now)
+        self._confirm(along, found, now)
+
     def _take_missed(self, shard: Collection, users: Sequence[KeptUser]) -> list[KeptUser]:
         """Bring users up to date by what writers tell alone; return the others.
 
-        It is enough if all that has ended since is told, and nothing is under way that somebody
-        may have seen.
+        It is enough if all that has ended since is told, unless somebody may have seen more.
         """
         asked = {
             user.user_id: missed
@@ -263,11 +282,17 @@ class ShardCache:
         key = (shard.name, user.user_id)
         if self._marks is None or user.ended is None or not self._is_believed(user):
             return None
-        ended = self._marks.ended(key)
-        if self._marks.has_begun_since(key, ended):
+        ended = self._marks.ended_if_all(key)
+        if ended is None:
             return None
         seen = {writer: number for writer, (number, _) in user.seen.items()}
         return Missed(user.user_id, seen, user.ended, ended)
+
+    def _note_shown(self, shard: Collection, users: Iterable[KeptUser]) -> None:
+        """Note that users were read in Chroma, before that is part of what is kept of them."""
+        if self._marks is not None:
+            for user in users:
+                self._marks.note_shown((shard.name, user.user_id))
 
     def _look_at(self, shard: Collection, users: Sequence[KeptUser], now: float) -> None:
         """Bring users up to date by what Chroma has."""
@@ -290,11 +315,7 @@ class ShardCache:
         in_doubt = {user.user_id for user in doubtful}
         for user in users:
             user.confirmed = 0 if user.user_id in in_doubt else user.roster
-        for user, told in along:
-            if told.further(found) == {}:
-                user.confirmed, user.checked_at = user.roster, now
-            else:
-                user.checked_at = -inf  # Others may have shown what is new.
+        self._confirm(along, found, now)
         late = [user for user in users if user.roster and ids.issuperset(user.roster_ids)]
         late = [user for user in late if not user.knows_roster(found)]
         # The roster is read before the slots; `roster` says why.
@@ -324,6 +345,16 @@ class ShardCache:
                 chosen.append((user, told))
         return chosen
 
+    def _confirm(
+        self, along: Iterable[tuple[KeptUser, Signs]], found: Set[str], now: float
+    ) -> None:
+        """Note of others what their signs tell, by ids that were found since `now`."""
+        for user, told in along:
+            if told.further(found) == {}:
+                user.confirmed, user.checked_at = user.roster, now
+            else:
+                user.checked_at = -inf  # Others may have shown what is new.
+
     def _needs_check(self, user: KeptUser, now: float) -> bool:
         """Tell whether a user is not believed any more, or not for much longer."""
         if user.is_outdated or user.loaded_at <= now - MAX_AGE:
@@ -352,6 +383,7 @@ class ShardCache:
             for writer in further
         ]
         told = dict(zip(asked, self._inquire(asked), strict=True)) if asked else {}
+        self._note_shown(shard, [user for user, _ in behind])
         left = []
         for user, further in behind:
             changes: list[RecentChange] = []
@@ -403,6 +435,7 @@ class ShardCache:
             return
         records = shard.get(ids=list(changed), include=WHOLE)
         users = {id(user): user for user in changed.values()}
+        self._note_shown(shard, users.values())
         for user in users.values():
             mine = [one for one, whose in changed.items() if whose is user]
             user.replace(mine, records)

@@ -2,14 +2,18 @@
 
 Where one host does all the writing, or others keep to a lease (see `leases`), a reader need not ask
 Chroma whether anything has changed: a writer counts its write as begun before its first request
-that changes anything, and as ended before it is acknowledged. A reader that once found as many
-ended as begun, and then read what Chroma has, has the present state for as long as no further write
-begins. And one that knows the changes behind each count of an ended write knows what has changed
-(see `recent_changes`).
+that changes anything, and as ended before it is acknowledged. A reader that knows the changes
+behind each count of an ended write knows all that was acknowledged (see `recent_changes`).
 
-A writer that is killed half-way leaves a count that never agrees again; its user is then read as if
-there were no counts. That, a hash that two users share, and a machine that starts anew cost speed
-alone.
+It must also know whatever anybody was shown before. A write that is under way can be seen in Chroma
+before it ends, so whoever has read a user there meanwhile notes how many had begun by then, as
+shown. Whoever ends the last one under way notes that all are quiet. If no more were shown than are
+quiet, nobody has seen any of those under way. That a memory is gone does not say whose it was, so
+who removes some notes it as shown from the beginning.
+
+A writer that is killed half-way leaves a count that never agrees again; as soon as somebody has
+read its user in Chroma, all read it as if there were no counts. That, a hash that two users share,
+and a machine that starts anew cost speed alone.
 """
 
 import fcntl
@@ -31,7 +35,8 @@ from memapp.errors import ConfigurationError
 
 _CELLS = 2**16
 _BYTES = 8
-_SIZE = 2 * _CELLS * _BYTES
+_BEGUN, _ENDED, _SHOWN, _QUIET = (number * _CELLS for number in range(4))
+_SIZE = 4 * _CELLS * _BYTES
 
 _MAY_ARRIVE_WITHIN = 120.0
 """Seconds for which a request that failed may still be on its way."""
@@ -90,7 +95,7 @@ class WriteMarks:
             if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
                 fault = f"ONE_HOST: {path} is not a file of this user; remove it"
                 raise ConfigurationError(fault)
-            if found.st_size != _SIZE:
+            if found.st_size < _SIZE:
                 os.ftruncate(file, _SIZE)
             return cls(mmap.mmap(file, _SIZE), file)
         except OSError as error:
@@ -106,56 +111,87 @@ class WriteMarks:
         return _own.get(key) or _own.setdefault(key, cls(mmap.mmap(_of_family, _SIZE), _of_family))
 
     @contextmanager
-    def changing(self, shard: str, users: Collection[str]) -> Iterator[dict[str, int]]:
+    def changing(
+        self, shard: str, users: Collection[str], *, removes: bool = False
+    ) -> Iterator[dict[str, int]]:
         """Count a write to some users' memories, made in the `with` block.
 
         If it fails, it may reach Chroma later; until then it does not count as ended.
+
+        Args:
+            shard: The shard's name.
+            users: Whose memories.
+            removes: Whether memories may be gone before it has ended.
 
         Yields:
             By user, the place of this write in the order in which writes end, from 1; filled after
             the block.
         """
         cells = {user: _cell((shard, user)) for user in users}
-        begun = set(cells.values())
-        self._add(begun | self._overdue())
+        changed = set(cells.values())
+        self._begin(changed, are_shown=removes)
         ends: dict[str, int] = {}
         try:
             yield ends
         except BaseException:
-            self._failed.append((time.monotonic() + _MAY_ARRIVE_WITHIN, begun))
+            self._failed.append((time.monotonic() + _MAY_ARRIVE_WITHIN, changed))
+            self._show(changed)
             raise
-        ended = self._add({_CELLS + cell for cell in begun})
-        ends |= {user: ended[_CELLS + cell] for user, cell in cells.items()}
+        ended = self._end(changed)
+        ends |= {user: ended[cell] for user, cell in cells.items()}
 
     def ended(self, key: Key) -> int:
         """Return the number of writes that have ended."""
-        return self._counts[_CELLS + _cell(key)]
+        return self._counts[_ENDED + _cell(key)]
 
-    def has_begun_since(self, key: Key, ended: int) -> bool:
-        """Tell whether more writes have begun than had ended, when that was read before."""
-        return self._counts[_cell(key)] != ended
+    def ended_if_all(self, key: Key) -> int | None:
+        """Return the number of writes that have ended; None if anybody may have seen others."""
+        cell = _cell(key)
+        # In this order: what had been shown has ended by the time that the last is read.
+        if self._counts[_SHOWN + cell] > self._counts[_QUIET + cell]:
+            return None
+        return self._counts[_ENDED + cell]
 
-    def _overdue(self) -> set[int]:
-        """Return the counts of ended writes that lack those which failed long ago."""
-        ended: set[int] = set()
-        with self._lock:
+    def note_shown(self, key: Key) -> None:
+        """Note that a user was just read in Chroma; to be called before that is shown."""
+        cell = _cell(key)
+        if self._counts[_BEGUN + cell] != self._counts[_ENDED + cell]:
+            self._show({cell})
+
+    def _begin(self, cells: Collection[int], *, are_shown: bool) -> None:
+        with self._locked():
+            for cell in cells:
+                self._counts[_BEGUN + cell] += 1
+                if are_shown:
+                    self._counts[_SHOWN + cell] = self._counts[_BEGUN + cell]
             while self._failed and self._failed[0][0] < time.monotonic():
-                cells = {_CELLS + cell for cell in self._failed[0][1]}
-                if ended & cells:
-                    break  # Each is counted once in a call; the next write counts it again.
-                ended |= cells
-                self._failed.popleft()
-        return ended
+                self._count_ends(self._failed.popleft()[1])
 
-    def _add(self, cells: Collection[int]) -> dict[int, int]:
-        """Add one to each of these counts; return what they are then."""
+    def _end(self, cells: Collection[int]) -> dict[int, int]:
+        with self._locked():
+            return self._count_ends(cells)
+
+    def _count_ends(self, cells: Collection[int]) -> dict[int, int]:
+        """Count a write as ended for each of these; return how many have then."""
+        for cell in cells:
+            self._counts[_ENDED + cell] += 1
+            if self._counts[_ENDED + cell] == self._counts[_BEGUN + cell]:
+                self._counts[_QUIET + cell] = self._counts[_BEGUN + cell]
+        return {cell: self._counts[_ENDED + cell] for cell in cells}
+
+    def _show(self, cells: Collection[int]) -> None:
+        with self._locked():
+            for cell in cells:
+                self._counts[_SHOWN + cell] = self._counts[_BEGUN + cell]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other threads, and other processes, from counting."""
         with self._lock:
             if self._file is not None:
                 fcntl.lockf(self._file, fcntl.LOCK_EX)
             try:
-                for cell in cells:
-                    self._counts[cell] += 1
-                return {cell: self._counts[cell] for cell in cells}
+                yield
             finally:
                 if self._file is not None:
                     fcntl.lockf(self._file, fcntl.LOCK_UN)

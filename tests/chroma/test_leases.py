@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -393,6 +394,14 @@ def leased(store: ChromaMemories, monkeypatch: pytest.MonkeyPatch, user: str = "
         assert time.monotonic() < deadline
 
 
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Move the clock on."""
+    real, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(passed))
+    return passed.append
+
+
 def leased_for(
     users: Sequence[str], families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[ChromaMemories, list[str]]:
@@ -406,23 +415,22 @@ def leased_for(
     return store, reads
 
 
-@pytest.mark.parametrize(
-    ("limit", "looks"),
-    [
-        (None, 0),
-        ("memapp.chroma.leases.LEASE", 1),
-        ("memapp.chroma.user_cache.LEASED_SECONDS", 1),
-    ],
-)
+@pytest.mark.parametrize("limit", [leases, user_cache])
+@pytest.mark.parametrize("passed_and_looks", [(9.0, 0), (10.0, 1)])
 def test_what_was_seen_is_believed_under_a_lease_until_it_or_the_look_is_too_old(
-    families: Families, monkeypatch: pytest.MonkeyPatch, limit: str | None, looks: int
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    later: Callable[[float], None],
+    limit: ModuleType,
+    passed_and_looks: tuple[float, int],
 ) -> None:
-    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    monkeypatch.setattr(leases, "LEASE", 10.0 if limit is leases else math.inf)
+    monkeypatch.setattr(user_cache, "LEASED_SECONDS", 10.0 if limit is user_cache else math.inf)
     store = families.start("first")
     add(store, "tea")
     reads = leased(store, monkeypatch)
-    if limit is not None:
-        monkeypatch.setattr(limit, 0.0)
+    passed, looks = passed_and_looks
+    later(passed)
 
     assert texts(store) == {"tea"}
     assert reads == [layout.shard_name("acme", 0)] * looks
@@ -439,14 +447,6 @@ def test_that_the_lease_is_the_last_entry_is_seen_for_all_users_of_a_shard(
     assert len(reads) == 1
     assert texts(store, "ann") == {"tea"}
     assert len(reads) == 1
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Move the clock on."""
-    real, passed = time.monotonic, [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(passed))
-    return passed.append
 
 
 def test_a_look_at_one_user_does_for_others_whose_last_is_long_ago(
@@ -579,22 +579,182 @@ def test_who_is_followed_in_the_log_is_believed_only_afterwards(
     assert cache._is_unchanged(key, user)
 
 
-def test_while_a_write_is_under_way_that_others_may_have_seen_chroma_is_asked(
+@pytest.fixture
+def midway(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Callable[[], None]], None]:
+    """Let something happen after Chroma has made a write, and before anybody knows of it."""
+
+    def happens(write: str, what: Callable[[], None]) -> None:
+        made = getattr(Collection, write)
+
+        def make(collection: Collection, *asked: Any, **conditions: Any) -> None:
+            made(collection, *asked, **conditions)
+            if collection.name == layout.shard_name("acme", 0):
+                monkeypatch.setattr(Collection, write, made)
+                what()
+
+        monkeypatch.setattr(Collection, write, make)
+
+    return happens
+
+
+def test_while_a_write_is_under_way_that_nobody_has_seen_chroma_is_not_asked(
     families: Families,
     together: Callable[[], ChromaMemories],
     monkeypatch: pytest.MonkeyPatch,
+    midway: Callable[[str, Callable[[], None]], None],
 ) -> None:
     monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    monkeypatch.setattr("memapp.chroma.memories.INQUIRY_PATIENCE", 10.0)
     writer, reader = together(), together()
+    alone = families.start("first")
     add(writer, "tea")
-    reads = leased(reader, monkeypatch)
+    add(alone, "cocoa")
+    leased(reader, monkeypatch)
     add(writer, "milk")
-    reads.clear()
+    reads = leased(reader, monkeypatch)
+    add(writer, "bread")
+    seen: list[set[str]] = []
 
-    with families.marks("first").changing(shard_name(reader), ["ann"]):
-        assert texts(reader) == {"tea", "milk"}
+    def look() -> None:
+        reads.clear()
+        seen.append(texts(reader))
+        assert reads == []
 
-    assert reads
+    midway("add", look)
+    add(alone, "coffee")
+
+    assert seen[0] == {"tea", "milk", "cocoa", "bread"}
+    assert texts(reader) == {"tea", "milk", "cocoa", "bread", "coffee"}
+
+
+def test_a_look_at_the_lease_alone_shows_nothing_that_is_under_way(
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    midway: Callable[[str, Callable[[], None]], None],
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    reader, writer, other = (families.start("first") for _ in range(3))
+    add(writer, "tea")
+    leased(other, monkeypatch)
+    reads = leased(reader, monkeypatch)
+    lease = reader._caches[shard_name(reader)]._lease
+    seen: list[set[str]] = []
+
+    def look() -> None:
+        lease._known = replace(lease._known, seen_at=-math.inf)
+        for store, looks in ((reader, 1), (reader, 0), (other, 0)):
+            reads.clear()
+            seen.append(texts(store))
+            assert len(reads) == looks
+
+    midway("add", look)
+    add(writer, "coffee")
+
+    assert seen == [{"tea"}] * 3
+
+
+def known_to_nobody(store: ChromaMemories) -> None:
+    """Let a store read from Chroma whatever it is asked for."""
+    store._cache = Budget(0)
+    store._caches.clear()
+
+
+SHOWING: list[Callable[[ChromaMemories, str], Any]] = [
+    lambda store, one: store.get("acme", one),
+    lambda store, _: store.view("acme", ANN).scan(None),
+    lambda store, _: store.view("acme", ANN).nearest(VECTOR, 2, None),
+    lambda store, _: store.view("acme", ANN).nearest(VECTOR, 9, None),
+    lambda store, _: store.view("acme", ANN).containing(["coffee"], VECTOR, 9),
+    lambda store, _: store.forget("acme", "ann", dry_run=True),
+]
+
+
+@pytest.mark.parametrize("show", SHOWING)
+def test_what_was_read_in_chroma_before_it_was_acknowledged_is_seen_by_all_from_then_on(
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    midway: Callable[[str, Callable[[], None]], None],
+    show: Callable[[ChromaMemories, str], Any],
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    reader, writer, other = (families.start("first") for _ in range(3))
+    add(writer, "tea")
+    coffee = add(writer, "coffee")
+    writer.delete("acme", coffee)
+    leased(reader, monkeypatch)
+    known_to_nobody(other)
+    seen: list[set[str]] = []
+
+    def look() -> None:
+        seen.append(texts(reader))
+        assert show(other, coffee)
+        seen.append(texts(reader))
+
+    midway("add", look)
+    add(writer, "coffee")
+
+    assert seen == [{"tea"}, {"tea", "coffee"}]
+
+
+@pytest.mark.parametrize("prepare", ["kept", "kept and behind", "changed", "unknown"])
+def test_what_one_has_taken_into_its_copy_before_it_was_acknowledged_is_seen_by_all(
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    midway: Callable[[str, Callable[[], None]], None],
+    prepare: str,
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    reader, writer, other = (families.start("first") for _ in range(3))
+    add(writer, "tea")
+    milk = add(writer, "milk")
+    leased(reader, monkeypatch)
+    if prepare != "unknown":
+        leased(other, monkeypatch)
+    if prepare == "changed":
+        change(writer, milk, "revise")
+        texts(reader)
+    if prepare == "kept and behind":
+        add(writer, "bread")
+        texts(reader)
+    before = texts(reader)
+    seen: list[set[str]] = []
+
+    def look() -> None:
+        for cache in other._caches.values():
+            for user in cache._users.values():
+                user.checked_at = -math.inf
+        assert texts(reader) == before
+        seen.extend([texts(other), texts(reader)])
+
+    midway("add", look)
+    add(writer, "coffee")
+
+    assert seen == [before | {"coffee"}] * 2
+
+
+@pytest.mark.parametrize(("action", "left"), [("delete", {"tea"}), ("forget", set())])
+def test_a_memory_that_is_gone_for_one_before_its_deletion_is_acknowledged_is_gone_for_all(
+    families: Families,
+    monkeypatch: pytest.MonkeyPatch,
+    midway: Callable[[str, Callable[[], None]], None],
+    action: str,
+    left: set[str],
+) -> None:
+    monkeypatch.setattr("memapp.chroma.leases.LEASE", math.inf)
+    reader, writer, other = (families.start("first") for _ in range(3))
+    add(writer, "tea")
+    milk = add(writer, "milk")
+    leased(reader, monkeypatch)
+    seen: list[set[str]] = []
+
+    def look() -> None:
+        assert other.get("acme", milk) is None
+        seen.append({memory.text for memory in reader.view("acme", ANN).scan(None)})
+
+    midway("delete", look)
+    change(writer, milk, action)
+
+    assert seen == [left]
 
 
 def change(writer: ChromaMemories, milk: str, action: str) -> set[str]:

@@ -22,34 +22,46 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(uuid.uuid4())
 
 
-def settled(marks: WriteMarks, key: write_marks.Key) -> int | None:
-    """Return how many writes have ended; None if one is under way."""
-    ended = marks.ended(key)
-    return None if marks.has_begun_since(key, ended) else ended
-
-
-def test_a_write_is_unsettled_until_it_has_ended(store: str) -> None:
+def test_a_write_that_nobody_has_seen_counts_once_it_has_ended(store: str) -> None:
     here, there = WriteMarks.of_host(store), WriteMarks.of_host(store)
-    before = settled(there, ANN)
-    assert before is not None
+    there.note_shown(ANN)
+    before = there.ended(ANN)
+    with here.changing("shard", ["ann"]) as ends:
+        assert there.ended_if_all(ANN) == there.ended(ANN) == before
+    assert there.ended_if_all(ANN) == there.ended(ANN) == before + 1
+    assert ends == {"ann": before + 1}
+
+
+def test_what_was_shown_is_not_all_until_nothing_is_under_way(store: str) -> None:
+    here, there = WriteMarks.of_host(store), WriteMarks.of_host(store)
     with here.changing("shard", ["ann"]):
-        assert there.has_begun_since(ANN, before)
-        assert settled(there, ANN) is None
-    after = settled(there, ANN)
-    assert after is not None
-    assert there.has_begun_since(ANN, before)
-    assert not there.has_begun_since(ANN, after)
+        there.note_shown(ANN)
+        assert here.ended_if_all(ANN) is None
+        with there.changing("shard", ["ann"]):
+            pass
+        assert here.ended_if_all(ANN) is None
+    assert here.ended_if_all(ANN) == here.ended(ANN)
+    with here.changing("shard", ["ann"]):
+        assert here.ended_if_all(ANN) is not None
+
+
+def test_what_removes_memories_counts_as_shown_from_the_beginning(store: str) -> None:
+    marks = WriteMarks.of_host(store)
+    with marks.changing("shard", ["ann"], removes=True):
+        assert marks.ended_if_all(ANN) is None
+    assert marks.ended_if_all(ANN) is not None
 
 
 def test_a_write_says_nothing_of_another_user(store: str) -> None:
     marks = WriteMarks.of_host(store)
-    before = settled(marks, BOB)
+    before = marks.ended_if_all(BOB)
     assert before is not None
-    with marks.changing("shard", ["ann"]):
-        assert not marks.has_begun_since(BOB, before)
+    with marks.changing("shard", ["ann"], removes=True):
+        assert marks.ended_if_all(BOB) == before
+    assert marks.ended_if_all(BOB) == before
 
 
-def test_a_write_that_failed_is_unsettled_until_it_can_no_longer_arrive(
+def test_a_write_that_failed_may_be_seen_until_it_can_no_longer_arrive(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     marks = WriteMarks.of_host(store)
@@ -58,12 +70,11 @@ def test_a_write_that_failed_is_unsettled_until_it_can_no_longer_arrive(
             raise ValueError("lost")
     with marks.changing("shard", ["bob"]):
         pass
-    assert settled(marks, ANN) is None
+    assert marks.ended_if_all(ANN) is None
     monkeypatch.setattr("memapp.chroma.write_marks.time.monotonic", lambda: 1e9)
-    for _ in range(3):
-        with marks.changing("shard", ["bob"]):
-            pass
-    assert settled(marks, ANN) is not None
+    with marks.changing("shard", ["ann", "bob"]):
+        pass
+    assert marks.ended_if_all(ANN) == marks.ended(ANN)
 
 
 def count(folder: Path, store: str, times: int, together: Barrier) -> None:
@@ -72,7 +83,7 @@ def count(folder: Path, store: str, times: int, together: Barrier) -> None:
     together.wait()
     for _ in range(times):
         with marks.changing("shard", ["ann", "bob"]):
-            pass
+            marks.note_shown(ANN)
 
 
 def test_processes_that_count_at_once_lose_no_count(store: str, tmp_path: Path) -> None:
@@ -86,7 +97,8 @@ def test_processes_that_count_at_once_lose_no_count(store: str, tmp_path: Path) 
     for process in processes:
         process.join()
     marks = WriteMarks.of_host(store)
-    assert (settled(marks, ANN), settled(marks, BOB)) == (8_000, 8_000)
+    assert [marks.ended(key) for key in (ANN, BOB)] == [8_000, 8_000]
+    assert [marks.ended_if_all(key) for key in (ANN, BOB)] == [8_000, 8_000]
 
 
 def test_the_apps_of_one_process_share_their_counts() -> None:
