@@ -229,10 +229,13 @@ class MemoryView(Protocol):
         """
         ...
 
-    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+    def containing(
+        self, phrases: Sequence[str], vector: Vector, limit: int, *, condition: Filter | None
+    ) -> list[NearMemory]:
         """Return up to `limit` memories whose text contains one of `phrases`, ignoring case.
 
-        Each comes with its true cosine similarity to `vector`.
+        Each comes with its true cosine similarity to `vector`. Else like `nearest`, but in no
+        order.
         """
         ...
 
@@ -294,11 +297,18 @@ class DocumentStore(Protocol):
         ...
 
     def containing(
-        self, tenant: str, collection: str, phrases: Sequence[str], vector: Vector, limit: int
+        self,
+        tenant: str,
+        collection: str,
+        phrases: Sequence[str],
+        vector: Vector,
+        limit: int,
+        *,
+        condition: Filter | None,
     ) -> list[NearChunk]:
         """Return up to `limit` chunks whose text contains one of `phrases`, ignoring case.
 
-        Each comes with its true cosine similarity to `vector`.
+        Each comes with its true cosine similarity to `vector`. Else like `nearest`.
         """
         ...
 

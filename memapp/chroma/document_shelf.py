@@ -145,16 +145,18 @@ class Shelf:
             near, self._distances(set(all_ids).difference(one for one, _ in near), vector)
         )
 
-    def matching(self, pattern: str, vector: Vector, most: int) -> Near:
-        """Return the chunks of all attempts whose text matches, nearest first.
+    def matching(
+        self, pattern: str, vector: Vector, most: int, *, where: Mapping[str, Any] | None = None
+    ) -> Near:
+        """Return the chunks of all attempts that satisfy both, nearest first.
 
         These are all if they are few, else the `most` nearest.
         """
         condition = {"$regex": pattern}
         # Chroma goes through all texts for it, 18 ms for 20,000: where few match, only once.
-        found = self.chunks.get(where_document=condition, limit=_FEW + 1).ids
+        found = self.chunks.get(where=where, where_document=condition, limit=_FEW + 1).ids
         if len(found) > _FEW:
-            return self.nearest(vector, most, where_document=condition)
+            return self.nearest(vector, most, where=where, where_document=condition)
         return _merged(self._distances(found, vector))
 
     def current(

@@ -143,15 +143,23 @@ class ChromaDocuments:
         return self._current(tenant, collection, limit, fetch)
 
     def containing(
-        self, tenant: str, collection: str, phrases: Sequence[str], vector: Vector, limit: int
+        self,
+        tenant: str,
+        collection: str,
+        phrases: Sequence[str],
+        vector: Vector,
+        limit: int,
+        *,
+        condition: Filter | None,
     ) -> list[NearChunk]:
         """Return up to `limit` chunks whose text contains one of `phrases`, ignoring case."""
         if not phrases:
             return []
         pattern = one_of(phrases)
+        where = None if condition is None else narrow(condition, column_of)
 
         def fetch(shelf: Shelf, most: int) -> Near:
-            return shelf.matching(pattern, vector, most)
+            return shelf.matching(pattern, vector, most, where=where)
 
         return self._current(tenant, collection, limit, fetch)
 

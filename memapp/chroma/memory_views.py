@@ -33,7 +33,9 @@ class EmptyView:
         """Return nothing."""
         return []
 
-    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+    def containing(
+        self, phrases: Sequence[str], vector: Vector, limit: int, *, condition: Filter | None
+    ) -> list[NearMemory]:
         """Return nothing."""
         return []
 
@@ -83,12 +85,14 @@ class StoredView:
         self._note_shown()
         return _near(records, range(len(records.ids)))
 
-    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+    def containing(
+        self, phrases: Sequence[str], vector: Vector, limit: int, *, condition: Filter | None
+    ) -> list[NearMemory]:
         """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
         if not phrases:
             return []
         records = self._shard.get(
-            where=self._where(None),
+            where=self._where(condition),
             where_document={"$regex": one_of(phrases)},
             limit=limit,
             include=(*_MEMORY, "embeddings"),
@@ -174,7 +178,9 @@ class KeptView:
             chosen = np.argsort(-cosines, kind="stable")
         return [NearMemory(self._memories[row], float(cosines[row])) for row in chosen]
 
-    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+    def containing(
+        self, phrases: Sequence[str], vector: Vector, limit: int, *, condition: Filter | None
+    ) -> list[NearMemory]:
         """Return up to `limit` memories whose text contains one of `phrases`, ignoring case."""
         wanted = [phrase.lower() for phrase in phrases]
         rows = []

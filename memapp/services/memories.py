@@ -36,6 +36,7 @@ from memapp.records import (
     StoredMemory,
     Vector,
 )
+from memapp.services.gathering import ask_until_enough
 from memapp.services.paging import Page, newest_first
 
 CHANGE_PATIENCE = timedelta(seconds=3)
@@ -256,23 +257,24 @@ class Memories:
     ) -> list[NearMemory]:
         """Return the pool: the nearest memories, and those that contain the query's phrases."""
         accepted = _accepted(search.condition, self._clock())
+
+        def accepts(found: NearMemory) -> bool:
+            return accepted(found.memory)
+
         wanted = search.limit if search.mode == "semantic" else max(self._pool, search.limit)
-        limit = wanted
-        while True:
-            near = view.nearest(vector, limit, search.condition)
-            pool = [found for found in near if accepted(found.memory)]
-            # Expired and filtered ones took places in the answer: ask for more until there are
-            # enough, or no more.
-            if len(pool) >= wanted or len(near) < limit:
-                break
-            limit *= 4
-        if search.mode == "semantic" or len(near) < limit:
+        pool, is_all = ask_until_enough(
+            lambda limit: view.nearest(vector, limit, search.condition), accepts, wanted
+        )
+        if search.mode == "semantic" or is_all:
             return pool
         there = {found.memory.id for found in pool}
         phrases = exact_phrases(search.query, without=names)
-        exact = view.containing(phrases, vector, wanted)
-        found = [n for n in exact if n.memory.id not in there and accepted(n.memory)]
-        return pool + found
+        exact, _ = ask_until_enough(
+            lambda limit: view.containing(phrases, vector, limit, condition=search.condition),
+            accepts,
+            wanted,
+        )
+        return pool + [found for found in exact[:wanted] if found.memory.id not in there]
 
     def _claim(self, tenant: str, draft: MemoryDraft, key: str, fingerprint: str) -> None:
         bound = self._store.claim(tenant, key, fingerprint, draft.user_id)

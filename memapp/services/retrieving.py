@@ -8,6 +8,7 @@ from memapp.filters import FieldKind, Filter, matches, record_value
 from memapp.ports import DocumentStore
 from memapp.ranking import Candidate, Mode, exact_phrases, passage_text, rank, scarce_phrases
 from memapp.records import Document, NearChunk, Passage, Vector
+from memapp.services.gathering import ask_until_enough
 
 DOCUMENT_FIELDS: Mapping[str, FieldKind] = {
     "title": "text",
@@ -76,29 +77,32 @@ def gathered(
     """
     is_semantic = retrieval.mode == "semantic"
     wanted = retrieval.limit if is_semantic else max(pool, retrieval.limit)
-    limit = wanted
-    while True:
-        near = store.nearest(tenant, collection, vector, limit, retrieval.condition)
-        accepted = [found for found in near if _accepts(retrieval.condition, found.document)]
-        # Chunks of documents that the filter refuses took places: ask for more until there are
-        # enough, or no more.
-        if len(accepted) >= wanted or len(near) < limit:
-            break
-        limit *= 4
+
+    def accepts(found: NearChunk) -> bool:
+        return _accepts(retrieval.condition, found.document)
+
+    accepted, is_all = ask_until_enough(
+        lambda limit: store.nearest(tenant, collection, vector, limit, retrieval.condition),
+        accepts,
+        wanted,
+    )
     nearest = accepted[:wanted]
-    if is_semantic or (len(near) < limit and len(accepted) <= wanted):
+    if is_semantic or (is_all and len(accepted) <= wanted):
         return nearest
     texts = (found.chunk.text for found in nearest)
     phrases = scarce_phrases(exact_phrases(retrieval.query), texts, below=ENOUGH)
     if not phrases:
         return nearest
-    exact = store.containing(tenant, collection, phrases, vector, wanted)
+    exact, _ = ask_until_enough(
+        lambda limit: store.containing(
+            tenant, collection, phrases, vector, limit, condition=retrieval.condition
+        ),
+        accepts,
+        wanted,
+    )
     there = {(found.document.id, found.chunk.index) for found in nearest}
     return nearest + [
-        found
-        for found in exact
-        if (found.document.id, found.chunk.index) not in there
-        and _accepts(retrieval.condition, found.document)
+        found for found in exact[:wanted] if (found.document.id, found.chunk.index) not in there
     ]
 
 

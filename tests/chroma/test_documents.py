@@ -110,7 +110,7 @@ def test_another_embedder_is_refused_with_the_command_that_re_embeds(
 
     for call in (
         lambda: other.nearest("acme", "kb", QUERY, 1, None),
-        lambda: other.containing("acme", "kb", ["one"], QUERY, 1),
+        lambda: other.containing("acme", "kb", ["one"], QUERY, 1, condition=None),
         lambda: other.begin("acme", document(), "two"),
     ):
         with pytest.raises(EmbedderMismatch, match="memapp reembed"):
@@ -501,7 +501,7 @@ def test_a_chunk_that_the_index_cannot_reach_is_found_where_all_are_asked_for(
     assert [near.chunk for near in found] == [near.chunk for near in before]
     expected = [near.cosine for near in before]
     assert [near.cosine for near in found] == pytest.approx(expected, abs=1e-6)
-    assert len(store.containing("acme", "kb", ["t"], QUERY, 9)) == 2
+    assert len(store.containing("acme", "kb", ["t"], QUERY, 9, condition=None)) == 2
 
 
 def test_where_few_texts_match_they_are_looked_through_once(
@@ -523,14 +523,14 @@ def test_where_few_texts_match_they_are_looked_through_once(
     monkeypatch.setattr(Collection, "get", get)
     monkeypatch.setattr(Collection, "query", query)
 
-    found = store.containing("acme", "kb", ["code"], QUERY, 99)
+    found = store.containing("acme", "kb", ["code"], QUERY, 99, condition=None)
     assert [near.chunk.text for near in found] == ["code-1", "code-2"]
     assert [near.cosine for near in found] == pytest.approx([1, 1], abs=1e-3)
     assert len(list(filter(None, patterns))) == 1
 
-    assert len(store.containing("acme", "kb", ["code"], QUERY, 1)) == 1
-    assert len(store.containing("acme", "kb", ["other"], QUERY, 120)) == 120
-    assert len(store.containing("acme", "kb", ["other"], QUERY, 200)) == 150
+    assert len(store.containing("acme", "kb", ["code"], QUERY, 1, condition=None)) == 1
+    assert len(store.containing("acme", "kb", ["other"], QUERY, 120, condition=None)) == 120
+    assert len(store.containing("acme", "kb", ["other"], QUERY, 200, condition=None)) == 150
 
 
 def test_leftovers_take_no_places_from_what_is_current(
@@ -542,7 +542,7 @@ def test_leftovers_take_no_places_from_what_is_current(
     write(store, [f"near{n}" for n in range(40)])
 
     assert seen(store, limit=1) == ["far"]
-    found = store.containing("acme", "kb", ["near", "far"], QUERY, 1)
+    found = store.containing("acme", "kb", ["near", "far"], QUERY, 1, condition=None)
     assert [near.chunk.text for near in found] == ["far"]
 
 

@@ -664,7 +664,7 @@ SHOWING: list[Callable[[ChromaMemories, str], Any]] = [
     lambda store, _: store.view("acme", ANN).scan(None),
     lambda store, _: store.view("acme", ANN).nearest(VECTOR, 2, None),
     lambda store, _: store.view("acme", ANN).nearest(VECTOR, 9, None),
-    lambda store, _: store.view("acme", ANN).containing(["coffee"], VECTOR, 9),
+    lambda store, _: store.view("acme", ANN).containing(["coffee"], VECTOR, 9, condition=None),
     lambda store, _: store.forget("acme", "ann", dry_run=True),
 ]
 

@@ -187,7 +187,7 @@ def test_what_was_never_stored_is_not_there(store: DocumentStore) -> None:
         assert store.delete("acme", collection, document_id) is False
     assert store.scan("acme", "other") == []
     assert near(store, collection="other") == []
-    assert store.containing("acme", "other", ["one"], axis(1), 9) == []
+    assert store.containing("acme", "other", ["one"], axis(1), 9, condition=None) == []
     assert store.drop("acme", "other") is False
     assert not store.exists("acme", "other")
 
@@ -198,7 +198,7 @@ def test_tenants_see_nothing_of_each_other(store: DocumentStore) -> None:
     assert store.get("evil", "kb", "doc") is None
     assert store.scan("evil", "kb") == []
     assert near(store, tenant="evil") == []
-    assert store.containing("evil", "kb", ["one"], axis(1), 9) == []
+    assert store.containing("evil", "kb", ["one"], axis(1), 9, condition=None) == []
     assert store.collections("evil") == []
     assert store.count("evil") == {"documents": 0, "chunks": 0}
     assert store.delete("evil", "kb", "doc") is False
@@ -227,7 +227,7 @@ def test_a_new_revision_takes_the_place_of_the_old_one(
     assert store.get("acme", "kb", "doc") == done
     assert store.text("acme", "kb", "doc") == "four | five"
     assert texts(near(store)) == ["four", "five"]
-    assert store.containing("acme", "kb", ["one", "two", "three"], axis(1), 9) == []
+    assert store.containing("acme", "kb", ["one", "two", "three"], axis(1), 9, condition=None) == []
     assert store.count("acme") == {"documents": 1, "chunks": 2}
 
 
@@ -242,7 +242,7 @@ def test_a_revision_is_not_seen_before_it_is_committed(
     assert store.get("acme", "kb", "doc") == old
     assert store.text("acme", "kb", "doc") == "one | two"
     assert texts(near(store)) == ["one", "two"]
-    assert store.containing("acme", "kb", ["four"], axis(1), 9) == []
+    assert store.containing("acme", "kb", ["four"], axis(1), 9, condition=None) == []
     revision.commit()
     assert texts(near(store)) == ["four", "five"]
 
@@ -391,7 +391,7 @@ def test_containing_finds_phrases_literally_and_ignores_case(store: DocumentStor
     put(store, "Order AX-77.14 (new) | order ax-77x14 | Straße | *.py")
 
     def found(*phrases: str) -> list[str]:
-        return sorted(texts(store.containing("acme", "kb", phrases, axis(1), 9)))
+        return sorted(texts(store.containing("acme", "kb", phrases, axis(1), 9, condition=None)))
 
     assert found("ax-77.14") == ["Order AX-77.14 (new)"]
     assert found("(NEW)", "*.py") == ["*.py", "Order AX-77.14 (new)"]
@@ -406,11 +406,11 @@ def test_containing_gives_the_true_similarity_and_no_more_than_asked(
 ) -> None:
     put(store, "a word | another word | a third word")
 
-    found = store.containing("acme", "kb", ["word"], axis(1), 9)
+    found = store.containing("acme", "kb", ["word"], axis(1), 9, condition=None)
 
     cosines = {one.chunk.index: one.cosine for one in found}
     assert [cosines[i] for i in range(3)] == pytest.approx([1, 1 / np.sqrt(2), 1 / np.sqrt(5)])
-    assert len(store.containing("acme", "kb", ["word"], axis(1), 2)) == 2
+    assert len(store.containing("acme", "kb", ["word"], axis(1), 2, condition=None)) == 2
 
 
 def test_collections_are_listed_by_name_with_their_sizes(store: DocumentStore) -> None:

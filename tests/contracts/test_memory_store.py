@@ -266,11 +266,16 @@ def test_narrowing_by_a_condition_loses_no_match(store: MemoryStore) -> None:
     condition = filters.parse({"metadata.n": {"gte": 5}, "metadata.odd": True}, {})
 
     found = {n.memory.text for n in store.view("acme", ANN).nearest(axis(1), 100, condition)}
-    scanned = {m.text for m in store.view("acme", ANN).scan(condition)}
+    view = store.view("acme", ANN)
+    scanned = {m.text for m in view.scan(condition)}
+    containing = {
+        n.memory.text for n in view.containing(["fact"], axis(1), 100, condition=condition)
+    }
 
     wanted = {f"fact {n}" for n in range(5, 20) if n % 2}
     assert wanted <= found
     assert wanted <= scanned
+    assert wanted <= containing
 
 
 def test_a_text_is_found_by_a_phrase_whatever_its_case(store: MemoryStore) -> None:
@@ -278,7 +283,9 @@ def test_a_text_is_found_by_a_phrase_whatever_its_case(store: MemoryStore) -> No
     add(store, "Nothing of the kind", axis(1))
     add(store, "order ab-12/34 of Bob", axis(1), user_id="bob")
 
-    near = store.view("acme", ANN).containing(["ab-12/34 (URGENT)", "no such"], axis(1), 10)
+    near = store.view("acme", ANN).containing(
+        ["ab-12/34 (URGENT)", "no such"], axis(1), 10, condition=None
+    )
 
     assert [(n.memory.text, round(n.cosine, 4)) for n in near] == [("Order AB-12/34 (urgent)", 0.0)]
 
@@ -287,7 +294,7 @@ def test_phrases_are_not_patterns(store: MemoryStore) -> None:
     add(store, "plain text", axis(1))
     phrases = [".*", "plain.text", "a|plain", "[a-z]", "\\w", "^plain", "(", "#-&~ @"]
 
-    assert store.view("acme", ANN).containing(phrases, axis(1), 10) == []
+    assert store.view("acme", ANN).containing(phrases, axis(1), 10, condition=None) == []
 
 
 def test_speakers_are_known_by_their_lower_case_names(store: MemoryStore) -> None:

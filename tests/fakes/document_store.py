@@ -67,7 +67,14 @@ class FakeDocuments:
         return near[:limit]
 
     def containing(
-        self, tenant: str, collection: str, phrases: Sequence[str], vector: Vector, limit: int
+        self,
+        tenant: str,
+        collection: str,
+        phrases: Sequence[str],
+        vector: Vector,
+        limit: int,
+        *,
+        condition: Filter | None,
     ) -> list[NearChunk]:
         wanted = [phrase.lower() for phrase in phrases]
         found = [

@@ -177,7 +177,9 @@ class FakeView:
         found = [NearMemory(entry.memory, float(entry.vector @ vector)) for entry in self._entries]
         return sorted(found, key=lambda near: -near.cosine)[:limit]
 
-    def containing(self, phrases: Sequence[str], vector: Vector, limit: int) -> list[NearMemory]:
+    def containing(
+        self, phrases: Sequence[str], vector: Vector, limit: int, *, condition: Filter | None
+    ) -> list[NearMemory]:
         wanted = [phrase.lower() for phrase in phrases]
         found = [
             NearMemory(entry.memory, float(entry.vector @ vector))

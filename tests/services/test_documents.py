@@ -423,10 +423,15 @@ def test_a_phrase_that_many_of_the_nearest_contain_is_not_looked_up(
     real = FakeDocuments.containing
 
     def containing(
-        fake: FakeDocuments, tenant: str, collection: str, phrases: Sequence[str], *rest: Any
+        fake: FakeDocuments,
+        tenant: str,
+        collection: str,
+        phrases: Sequence[str],
+        *rest: Any,
+        condition: Any,
     ) -> list[NearChunk]:
         looked_up.extend(phrases)
-        return real(fake, tenant, collection, phrases, *rest)
+        return real(fake, tenant, collection, phrases, *rest, condition=condition)
 
     monkeypatch.setattr(FakeDocuments, "containing", containing)
 
@@ -435,18 +440,23 @@ def test_a_phrase_that_many_of_the_nearest_contain_is_not_looked_up(
     assert looked_up == ["ZX-0017"]
 
 
-def test_an_exact_match_is_found_behind_a_filter_too(
+def test_an_exact_match_is_found_behind_many_that_a_filter_refuses(
     store: FakeDocuments, embedder: CountingEmbedder, clock: SettableClock
 ) -> None:
-    narrow = service(store, embedder, clock, pool=2)
+    narrow = service(store, embedder, clock, pool=5)
     for number in range(30):
-        words = f"Order ZX-{number:04d} was shipped from the store in Hamburg."
-        narrow.ingest("acme", ingest(words, id=str(number), metadata={"n": number}))
-    some = Comparison("metadata.n", "gte", 12)
+        others = " ".join(f"word{number * 20 + i}" for i in range(20))
+        refused = ingest(f"ZX-0017 {others}", id=f"refused {number}", metadata={"kept": 0})
+        narrow.ingest("acme", refused)
+        near = ingest(f"where is it {number}", id=f"near {number}", metadata={"kept": 1})
+        narrow.ingest("acme", near)
+    others = " ".join(f"word{i}" for i in range(1000, 1050))
+    narrow.ingest("acme", ingest(f"ZX-0017 {others}", id="it", metadata={"kept": 1}))
+    kept = Comparison("metadata.kept", "eq", 1)
 
-    found = ids(narrow, 'where is "ZX-0017"', collections=("default",), limit=2, condition=some)
+    found = ids(narrow, 'where is "ZX-0017"', collections=("default",), limit=2, condition=kept)
 
-    assert found[0] == "17"
+    assert found[0] == "it"
 
 
 def test_the_context_quotes_the_passages_within_its_limit(library: Documents) -> None:

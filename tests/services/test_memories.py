@@ -118,6 +118,24 @@ def test_an_identifier_outside_the_pool_is_found_exactly(memories: Memories) -> 
     assert recall(memories, "what became of the parcel ZX-81/77?", limit=1) == ["ref ZX-81/77 lost"]
 
 
+@pytest.mark.parametrize("reason", ["filter", "expiry"])
+def test_an_identifier_outside_the_pool_is_found_behind_many_that_may_not_be_shown(
+    memories: Memories, clock: Clock, reason: str
+) -> None:
+    expires = clock.now + timedelta(hours=1) if reason == "expiry" else None
+    for n in range(100):
+        others = " ".join(f"word{n * 20 + i}" for i in range(20))
+        remember(memories, f"ZX-81/77 {others}", metadata={"kept": 0}, expires_at=expires)
+        remember(memories, f"what of the parcel {n}", metadata={"kept": 1})
+    remember(memories, "ref ZX-81/77 lost", metadata={"kept": 1})
+    clock.now += timedelta(hours=2)
+    condition = filters.parse({"metadata.kept": 1}, {}) if reason == "filter" else None
+
+    found = recall(memories, "what of the parcel ZX-81/77?", limit=1, condition=condition)
+
+    assert found == ["ref ZX-81/77 lost"]
+
+
 def test_what_a_named_speaker_said_is_preferred_unless_it_is_not_wished(memories: Memories) -> None:
     for who in ("Tom", "Maya"):
         remember(memories, "I like the harbour", speaker=who)
