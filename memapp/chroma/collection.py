@@ -26,6 +26,9 @@ MAX_REQUEST_BYTES = 30_000_000
 MAX_IDS = 10_000
 """Most ids in one read; SQLite in Chroma 1.5.9 fails above 32,766 variables."""
 
+LOOKS = 3
+"""How often a query is made that meets deletions half-way, which end within milliseconds."""
+
 MAX_RESULTS = 2**31 - 1
 """Most results of one query; beyond it Chroma 1.5.9 refuses the number."""
 
@@ -149,7 +152,10 @@ class Collection:
         where_document: Mapping[str, Any] | None = None,
         include: Sequence[str] = ("metadatas", "documents", "distances"),
     ) -> list[Records]:
-        """Return the records nearest to each vector, in the order of the vectors."""
+        """Return the records nearest to each vector, in the order of the vectors.
+
+        Fewer than `limit` mean that there are no more, unless deletions go on and on.
+        """
         if limit < 1 or not len(vectors):
             return [_nothing() for _ in vectors]
         arguments: dict[str, Any] = {
@@ -159,8 +165,12 @@ class Collection:
             "where_document": where_document,
             "include": list(include),
         }
-        found = self._run(partial(ChromaCollection.query, **arguments))
-        return [_records(found, include, _whole(found, i)) for i in range(len(vectors))]
+        for _ in range(LOOKS):
+            found = self._run(partial(ChromaCollection.query, **arguments))
+            whole = [_whole(found, row) for row in range(len(vectors))]
+            if [*map(len, whole)] == [*map(len, found["ids"])]:
+                break  # Else a record that is being deleted took a place.
+        return [_records(found, include, _picking(row, kept)) for row, kept in enumerate(whole)]
 
     def add(
         self,
@@ -338,19 +348,23 @@ def _records(found: Any, include: Sequence[str], pick: Callable[[Any], Any]) -> 
     )
 
 
-def _whole(found: Any, row: int) -> Callable[[Any], Any]:
-    """Return what picks, from each part of a query's answer, the records of one vector.
+def _whole(found: Any, row: int) -> list[int]:
+    """Return the places, in a query's answer for one vector, of the records that are there.
 
     A record that was deleted while Chroma answered comes with its id and nothing else; every
     record of ours has metadata, so that such a one can be told and left out.
     """
     told = [part[row] for name in ("metadatas", "documents") if (part := found.get(name))]
-    kept = [
+    return [
         i
         for i in range(len(found["ids"][row]))
         if not told or any(part[i] is not None for part in told)
     ]
-    return lambda part: [part[row][i] for i in kept]
+
+
+def _picking(row: int, places: Sequence[int]) -> Callable[[Any], Any]:
+    """Return what picks, from each part of a query's answer, some of those for one vector."""
+    return lambda part: [part[row][i] for i in places]
 
 
 def _part(

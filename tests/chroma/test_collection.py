@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from chromadb.api import ClientAPI
+from chromadb.api.models.Collection import Collection as ChromaCollection
 
 from memapp.backends import http, persistent
 from memapp.chroma import collection as rules
@@ -288,6 +290,26 @@ def test_a_single_record_beyond_the_limit_is_sent_all_the_same(
     monkeypatch.setattr(rules, "MAX_REQUEST_BYTES", 100)
     fill(shelf)
     assert shelf.count() == 3
+
+
+def test_a_record_that_is_being_deleted_takes_the_place_of_no_other(
+    shelf: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(shelf, 3)
+    real = ChromaCollection.query
+    asked: list[int] = []
+
+    def query(collection: ChromaCollection, **wanted: Any) -> Any:
+        found: Any = real(collection, **wanted)
+        asked.append(wanted["n_results"])
+        if len(asked) == 1:
+            found["metadatas"][0][0] = found["documents"][0][0] = None
+        return found
+
+    monkeypatch.setattr(ChromaCollection, "query", query)
+
+    assert sorted(shelf.query(eye(1)[0], limit=3).ids) == names(3)
+    assert asked == [3, 3]
 
 
 def test_a_query_never_shows_half_of_a_record_that_is_being_deleted(
