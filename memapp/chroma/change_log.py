@@ -460,7 +460,8 @@ class ChangeLog:
 
 def _old_changes(writer: _Writer, user: str) -> range:
     """Return the numbers of the changes that nobody who is up to date needs."""
-    under_way = [number for whose, number in writer.announced if whose == user]
+    # A copy, made in one step: those that are made leave it without the lock.
+    under_way = [number for whose, number in list(writer.announced) if whose == user]
     last = min([writer.numbers[user] - KEPT, *(number - 1 for number in under_way)])
     return range(writer.trimmed.get(user, 0) + 1, last + 1)
 
