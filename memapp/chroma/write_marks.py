@@ -26,7 +26,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -89,18 +89,23 @@ class WriteMarks:
 
     @classmethod
     def _of_file(cls, path: Path) -> "WriteMarks":
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            found = os.fstat(file)
-            if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
-                fault = f"ONE_HOST: {path} is not a file of this user; remove it"
-                raise ConfigurationError(fault)
-            if found.st_size < _SIZE:
-                os.ftruncate(file, _SIZE)
-            return cls(mmap.mmap(file, _SIZE), file)
-        except OSError as error:
-            fault = f"ONE_HOST: {path} cannot be shared between processes: {error.strerror}"
-            raise ConfigurationError(fault) from error
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        with ExitStack() as opened:
+            try:
+                file = os.open(path, flags, 0o600)
+                opened.callback(os.close, file)
+                found = os.fstat(file)
+                if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode):
+                    fault = f"ONE_HOST: {path} is not a file of this user; remove it"
+                    raise ConfigurationError(fault)
+                if found.st_size < _SIZE:
+                    os.ftruncate(file, _SIZE)
+                marks = cls(mmap.mmap(file, _SIZE), file)
+            except OSError as error:
+                fault = f"ONE_HOST: {path} cannot be shared between processes: {error.strerror}"
+                raise ConfigurationError(fault) from error
+            opened.pop_all()
+        return marks
 
     @classmethod
     def of_family(cls) -> "WriteMarks | None":

@@ -1,6 +1,7 @@
 """What all writers count in shared memory tells a reader whether anything has changed."""
 
 import multiprocessing
+import os
 import subprocess
 import sys
 import uuid
@@ -162,3 +163,9 @@ def test_a_file_that_is_not_ours_is_refused(
     made.symlink_to("/etc/hostname")
     with pytest.raises(ConfigurationError, match="ONE_HOST"):
         WriteMarks.of_host(store)
+    made.unlink()
+    os.mkfifo(made)
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(ConfigurationError, match="remove it"):
+        WriteMarks.of_host(store)
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
