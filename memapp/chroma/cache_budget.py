@@ -100,10 +100,13 @@ class Budget:
             if not is_too_large and self._has_room(key, size):
                 return False
             self._asked[key] = -_TOO_LARGE_FOR if is_too_large else -_NO_ROOM_FOR
-            # Of whoever was read anew nothing is kept any more.
+            return True
+
+    def release(self, key: Key) -> None:
+        """Account no longer for a user, of whom nothing is kept any more."""
+        with self._lock:
             before = self._kept.pop(key, None)
             self._used -= 0 if before is None else before.size
-            return True
 
     def touch(self, key: Key) -> None:
         """Note that a user was asked for."""

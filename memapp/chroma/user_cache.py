@@ -136,9 +136,9 @@ class ShardCache:
 
     def _load(self, shard: Collection, user_id: str, *, if_small: bool = False) -> Snapshot | None:
         key = (shard.name, user_id)
-        before = self._users.pop(user_id, None)
         if not self._budget.may_load(key):
             return None
+        before = self._users.pop(user_id, None)
         ended, now = self._ended(key), time.monotonic()
         user = None
         try:
@@ -151,6 +151,8 @@ class ShardCache:
         finally:
             is_over = user is not None or not if_small
             self._budget.has_loaded(key, counts_anew=is_over)
+            if user is None:
+                self._budget.release(key)
         if user is None:
             return None
         user.ended, user.checked_at = ended, now
@@ -224,7 +226,8 @@ class ShardCache:
         except BaseException:
             # They count changes as seen whose memories were not read.
             for one in known:
-                self._users.pop(one.user_id, None)
+                self.drop(one.user_id)
+                self._budget.release((shard.name, one.user_id))
             raise
         return [
             None if (user := users[user_id]) is None or user.is_outdated else user.snapshot

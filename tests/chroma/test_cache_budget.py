@@ -13,5 +13,6 @@ def test_who_has_grown_too_large_leaves_the_room_to_others() -> None:
     assert budget.refuses(BOB, 10)
 
     assert budget.refuses(everybody[0], 11)
+    budget.release(everybody[0])
 
     assert not budget.refuses(ANN, 10)

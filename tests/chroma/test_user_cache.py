@@ -736,6 +736,37 @@ def test_a_read_that_fails_is_made_again(
     assert texts(there) == {"tea", "coffee"}
 
 
+@pytest.mark.parametrize("gone", ["forgotten", "unreadable"])
+def test_of_whom_nothing_is_kept_any_more_nothing_is_accounted_for(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    here, there = processes.start(), processes.start()
+    add(here, "tea")
+    assert texts(there) == {"tea"}
+    assert there._cache._used > 0
+
+    if gone == "forgotten":
+        here.forget("acme", "ann", dry_run=False)
+        assert texts(there) == set()
+    else:
+        add(here, "coffee")
+        get = Collection.get
+
+        def failing(self: Collection, **wanted: Any) -> Records:
+            if "where" not in wanted:
+                raise StoreTimeout
+            return get(self, **wanted)
+
+        monkeypatch.setattr(Collection, "get", failing)
+        monkeypatch.setattr(there, "_inquire", lambda asked: [None] * len(asked))
+        for cache in there._caches.values():
+            monkeypatch.setattr(cache, "_inquire", there._inquire)
+        with pytest.raises(StoreTimeout):
+            texts(there)
+
+    assert there._cache._used == 0
+
+
 def test_a_trim_that_fails_spoils_no_write(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
