@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import GONE, Awaited, Change, ChangeLog, NewRecord, new_token
@@ -181,7 +182,7 @@ class MemoryShard:
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         for one, fields, text in found:
             stored = StoredMemoryRecord(decode(one, fields, text), fields)
-            self.collection.delete(self._trail(stored))
+            self.collection.delete(self._trail(stored), where=_hangs_on(stored))
         self.collection.delete(records.ids, where=expired)
         settled = stamp(now - SETTLED)
         self.log.sweep(self.collection, settled)
@@ -218,10 +219,9 @@ class MemoryShard:
 
     def _remove(self, stored: StoredMemoryRecord) -> None:
         one, created = stored.memory.id, stored.fields["created"]
-        # Not what somebody has added in its place since another deletion.
-        which = {"$or": [{"created": created}, {"kind": "alias"}]}
+        ids = [one, *self._trail(stored)]
         try:
-            self.collection.delete([one, *self._trail(stored)], where=which, may_repeat=False)
+            self.collection.delete(ids, where=_hangs_on(stored), may_repeat=False)
         except OutcomeUnknown:
             there = self.read([one]).get(one)
             if there is not None and there.fields["created"] == created:
@@ -351,7 +351,8 @@ class MemoryShard:
             return
         for one in expired:
             if one.place.there is not None:
-                self.collection.delete(self._trail(one.place.there))
+                there = one.place.there
+                self.collection.delete(self._trail(there), where=_hangs_on(there))
         where = {"expires": {"$lte": stamp(now)}}
         self.collection.delete([one.memory.id for one in expired], where=where)
 
@@ -375,6 +376,11 @@ class MemoryShard:
         records = self.collection.get(ids=ids, include=("metadatas", "documents"))
         found = zip(records.metadatas, records.documents, strict=True)
         return dict(zip(records.ids, found, strict=True))
+
+
+def _hangs_on(stored: StoredMemoryRecord) -> dict[str, Any]:
+    """Return what is true of a memory and its trail, and not of one added in its place since."""
+    return {"$or": [{"created": stored.fields["created"]}, {"kind": "alias"}]}
 
 
 def _making(addition: Addition) -> Making:

@@ -14,6 +14,8 @@ from memapp.chroma import change_log, memory_revision, memory_sweep
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
+from memapp.chroma.memory_records import StoredMemoryRecord
+from memapp.chroma.memory_shard import MemoryShard
 from memapp.chroma_config import ChromaConfig
 from memapp.embedders.hashing import HashEmbedder
 from memapp.errors import StoreTimeout
@@ -80,6 +82,14 @@ def vector(seed: int = 1) -> Vector:
 
 def add(store: ChromaMemories, text: str, user: str = "ann") -> Memory:
     return store.add("acme", [MemoryDraft(user, text)], vector(len(text))[np.newaxis, :])[0].memory
+
+
+def add_passing(store: ChromaMemories, clock: MovableClock) -> Memory:
+    """Add a memory that has expired when this returns."""
+    draft = MemoryDraft("ann", "tea", expires_at=clock() + timedelta(minutes=1))
+    memory = store.add("acme", [draft], vector()[np.newaxis, :])[0].memory
+    clock.ahead += timedelta(minutes=2)
+    return memory
 
 
 def next_version(memory: Memory, text: str) -> Memory:
@@ -439,3 +449,29 @@ def test_a_sweep_removes_the_changes_of_writers_without_a_slot(store: ChromaMemo
     store.sweep(datetime.now(UTC))
 
     assert "c" not in kinds(store)
+
+
+@pytest.mark.parametrize("removes", ["sweep", "addition"])
+def test_the_history_of_what_was_added_in_an_expired_ones_place_is_kept(
+    start: Start, clock: MovableClock, monkeypatch: pytest.MonkeyPatch, removes: str
+) -> None:
+    store, other = start(), start()
+    expired = add_passing(store, clock)
+    real = MemoryShard._trail
+    revised: list[Memory] = []
+
+    def trail(shard: MemoryShard, stored: StoredMemoryRecord) -> list[str]:
+        ids = real(shard, stored)
+        if not revised:
+            monkeypatch.setattr(MemoryShard, "_trail", real)
+            revised.append(revise(other, add(other, "tea"), "tea with milk"))
+        return ids
+
+    monkeypatch.setattr(MemoryShard, "_trail", trail)
+    if removes == "sweep":
+        store.sweep(clock())
+    else:
+        add(store, "tea")
+
+    assert revised[0].id == expired.id
+    assert [memory.text for memory in store.versions("acme", revised[0])] == ["tea"]
