@@ -51,6 +51,18 @@ class Addition:
     digest: str
     token: str = field(default_factory=new_token)
 
+    @property
+    def claim(self) -> str | None:
+        """The ledger's id of the idempotency key, if there is one."""
+        key = self.draft.idempotency_key
+        return None if key is None else layout.claim_id(key)
+
+    def has_made(self, record: StoredMemoryRecord) -> bool:
+        """Tell whether a memory is the one of this text, or was it when its key made it."""
+        if record.fields["digest"] == self.digest:
+            return True
+        return self.claim is not None and record.fields.get("claim") == self.claim
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -59,12 +71,10 @@ class _Place:
     id: str
     there: StoredMemoryRecord | None = None
 
-    def holds(self, digest: str, now: datetime) -> bool:
-        return (
-            self.there is not None
-            and self.there.fields["digest"] == digest
-            and not self.there.memory.is_expired(now)
-        )
+    def holds(self, addition: Addition, now: datetime) -> bool:
+        if self.there is None or self.there.memory.is_expired(now):
+            return False
+        return addition.has_made(self.there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +262,7 @@ class MemoryShard:
     def _add_distinct(self, additions: Mapping[str, Addition]) -> dict[str, StoredMemory]:
         """Store what is not there yet; leave out where others wrote another text meanwhile."""
         now = self._clock()
-        places = self._find_places(list(additions), now)
+        places = self._find_places(additions, now)
         fresh = [
             _Fresh(
                 places[digest],
@@ -260,12 +270,12 @@ class MemoryShard:
                 addition,
             )
             for number, (digest, addition) in enumerate(additions.items())
-            if not places[digest].holds(digest, now)
+            if not places[digest].holds(addition, now)
         ]
         held = {
             digest: place.there
             for digest, place in places.items()
-            if place.there is not None and place.holds(digest, now)
+            if place.there is not None and place.holds(additions[digest], now)
         }
         # Begun only now: whoever searches for a user who is being written to must ask Chroma.
         with self._changing(addition.draft.user_id for addition in additions.values()) as ends:
@@ -275,12 +285,12 @@ class MemoryShard:
         self.log.note_ends(ends)
         return outcomes | {one: _outcome(held[one], additions[one]) for one in held}
 
-    def _find_places(self, digests: Sequence[str], now: datetime) -> dict[str, _Place]:
-        """Find for each text the memory that has it, or the id that it will have."""
+    def _find_places(self, additions: Mapping[str, Addition], now: datetime) -> dict[str, _Place]:
+        """Find for each text, by digest, the memory that has it, or the id that it will have."""
         places: dict[str, _Place] = {}
-        aliases = {layout.alias_id(digest): digest for digest in digests}
+        aliases = {layout.alias_id(digest): digest for digest in additions}
         targets: dict[str, str] = {}
-        looked_for = list(digests)
+        looked_for = list(additions)
         attempt = 0
         while looked_for:
             ids = {one: layout.memory_id(self._number, one, attempt) for one in looked_for}
@@ -291,7 +301,7 @@ class MemoryShard:
             there = memories_of(found)
             for digest, one in ids.items():
                 record = there.get(one)
-                if record is None or record.fields["digest"] == digest:
+                if record is None or additions[digest].has_made(record):
                     places[digest] = _Place(one, record)
             # The id is taken by a memory whose text has changed since.
             looked_for = [digest for digest in looked_for if digest not in places]
@@ -299,7 +309,8 @@ class MemoryShard:
         changed = self.read(list(targets.values()))
         for digest, target in targets.items():
             place = _Place(target, changed.get(target))
-            if not places[digest].holds(digest, now) and place.holds(digest, now):
+            addition = additions[digest]
+            if not places[digest].holds(addition, now) and place.holds(addition, now):
                 places[digest] = place
         return places
 
@@ -384,10 +395,8 @@ def _hangs_on(stored: StoredMemoryRecord) -> dict[str, Any]:
 
 
 def _making(addition: Addition) -> Making:
-    draft = addition.draft
-    claim = None if draft.idempotency_key is None else layout.claim_id(draft.idempotency_key)
-    is_timed = draft.occurred_at is not None
-    return Making(addition.digest, addition.token, is_timed=is_timed, claim=claim)
+    is_timed = addition.draft.occurred_at is not None
+    return Making(addition.digest, addition.token, is_timed=is_timed, claim=addition.claim)
 
 
 def _outcome(there: StoredMemoryRecord, addition: Addition) -> StoredMemory:

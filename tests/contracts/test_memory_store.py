@@ -479,6 +479,18 @@ def test_an_idempotency_key_belongs_to_the_first_request(
     assert store.claim("acme", "key", "second", "bob").fingerprint == "second"
 
 
+def test_what_a_key_made_is_found_again_though_it_was_changed_since(store: MemoryStore) -> None:
+    first = add(store, "tea", idempotency_key="key")
+    revised = replace(first, text="tea with milk", version=2)
+    assert store.revise("acme", first, revised, axis(1))
+    second = add(store, "tea", idempotency_key="other key")
+    assert store.revise("acme", second, replace(second, text="no tea", version=2), axis(1))
+
+    assert add(store, "tea", idempotency_key="key").text == "tea with milk"
+    assert add(store, "tea", idempotency_key="other key").text == "no tea"
+    assert len({first.id, second.id, add(store, "tea").id}) == 3
+
+
 def test_a_key_is_spent_when_its_memory_is_deleted(store: MemoryStore) -> None:
     assert not store.claim("acme", "key", "first", "ann").is_spent
     memory = add(store, "tea", idempotency_key="key")

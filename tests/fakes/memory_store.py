@@ -55,7 +55,8 @@ class FakeMemories:
     def _add(self, tenant: str, draft: MemoryDraft, vector: Vector, now: datetime) -> StoredMemory:
         wanted = text_digest(draft)
         for (of, _), entry in self._entries.items():
-            same = of == tenant and _digest(entry) == wanted
+            is_made = draft.idempotency_key is not None and entry.claim == draft.idempotency_key
+            same = of == tenant and (is_made or _digest(entry) == wanted)
             if same and not entry.memory.is_expired(now):
                 return StoredMemory(entry.memory, is_new=False)
         self._made += 1
