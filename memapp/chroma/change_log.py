@@ -37,7 +37,6 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import shake_128
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -45,6 +44,7 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
+from memapp.chroma.directions import direction
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.leases import OthersLeases, take_lease
 from memapp.chroma.memory_records import Fields
@@ -406,7 +406,7 @@ class ChangeLog:
     def _vector(self, record: NewRecord) -> Vector:
         if record.vector is not None:
             return record.vector
-        return _direction(record.id, self._dimensions)
+        return direction(record.id, self._dimensions)
 
     def _trim(self, shard: Collection, writer: _Writer, users: Iterable[str]) -> None:
         for user in users:
@@ -497,10 +497,3 @@ def _read(shard: Collection, ids: Sequence[str]) -> dict[str, Found]:
     records = shard.get(ids=ids, include=("metadatas", "documents"))
     found = zip(records.metadatas, records.documents, strict=True)
     return dict(zip(records.ids, found, strict=True))
-
-
-def _direction(record: str, dimensions: int) -> Vector:
-    """Return a unit vector in a direction chosen by a record's id."""
-    numbers = np.frombuffer(shake_128(record.encode()).digest(dimensions), dtype=np.uint8)
-    row = numbers.astype(np.float32) - 127.5
-    return row / np.float32(np.linalg.norm(row))

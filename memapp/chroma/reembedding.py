@@ -9,8 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from memapp.chroma import memory_layout
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
+from memapp.chroma.directions import direction
 from memapp.chroma.identity import KEY, identity_metadata
 from memapp.ports import Embedder
 
@@ -88,7 +92,15 @@ def _copy(
     old: Collection, new: Collection, ids: Sequence[str], embedder: Embedder, wording: Wording
 ) -> None:
     records = old.get(ids=ids, include=("metadatas", "documents"))
-    found = zip(records.metadatas, records.documents, strict=True)
-    texts = [wording(old.name, fields, text) for fields, text in found]
-    vectors = embedder.embed_documents(texts)
+    found = list(zip(records.metadatas, records.documents, strict=True))
+    rows = [row for row, (fields, _) in enumerate(found) if _has_vector_of_text(old.name, fields)]
+    dimensions = embedder.identity.dimensions
+    vectors = np.stack([direction(one, dimensions) for one in records.ids])
+    if rows:
+        vectors[rows] = embedder.embed_documents([wording(old.name, *found[row]) for row in rows])
     new.upsert(records.ids, vectors, records.metadatas, records.documents, may_repeat=True)
+
+
+def _has_vector_of_text(collection: str, fields: Mapping[str, Any]) -> bool:
+    """Tell whether a record is a chunk or a memory, not what is kept beside memories."""
+    return memory_layout.parse_name(collection) is None or "scope" in fields

@@ -37,6 +37,7 @@ class Counting:
 
 
 OLD, NEW = Counting("old", "abcd"), Counting("new", "abcdefgh")
+TEXTS = ["aaaa", "bbbb", "cc", "gggg", "eeee ffff"]
 
 
 def store_of(connection: Connection, embedder: Counting) -> ChromaMemories:
@@ -49,8 +50,7 @@ def wording(_collection: str, _fields: Mapping[str, Any], text: str) -> str:
 
 def fill(connection: Connection) -> None:
     store = store_of(connection, OLD)
-    texts = ["aaaa", "bbbb", "cc", "gggg", "eeee ffff"]
-    drafts = [MemoryDraft(user, text) for text in texts for user in ("ann", "bob")]
+    drafts = [MemoryDraft(user, text) for text in TEXTS for user in ("ann", "bob")]
     vectors = OLD.embed_documents([draft.text for draft in drafts])
     memory = store.add("acme", drafts, vectors)[0].memory
     store.revise("acme", memory, replace(memory, metadata={"n": 1}, version=2), None)
@@ -87,6 +87,28 @@ def test_all_is_found_by_the_new_embedder_and_nothing_else_has_changed(
     assert [old.version for old in store.versions("acme", changed)] == [1]
     assert not [name for name in connection.names() if name.startswith(reembedding.PREFIX)]
     assert list(reembed(connection, NEW, wording)) == []
+
+
+def test_only_what_has_a_text_gets_its_vector_and_the_rest_each_another(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(connection)
+    embedded: list[str] = []
+    real = NEW.embed_documents
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        embedded.extend(texts)
+        return real(texts)
+
+    monkeypatch.setattr(NEW, "embed_documents", embed)
+    list(reembed(connection, NEW, wording))
+
+    assert sorted(embedded) == sorted(TEXTS * 2)
+    for name in ("memories.acme.000", "memories.acme.001"):
+        found = connection.ensure(name, {}).get(include=("metadatas", "embeddings"))
+        others = [row for row, fields in enumerate(found.metadatas) if "scope" not in fields]
+        assert found.vectors is not None
+        assert len(np.unique(found.vectors[others], axis=0)) == len(others) > 1
 
 
 def test_a_run_that_is_cut_off_is_finished_by_the_next(
