@@ -20,12 +20,14 @@ they say anything else are the slots and the changes read.
 
 What has changed need not be read if the writer is at hand (see `recent_changes`).
 
-A change is acknowledged only after it was seen that the slot was still held and the writer's
-former change still there; else it is written again under a new name. New memories lie in the same
-request as their change, so neither exists without the other. Changing and deleting are requests of
-their own, so the change is written before, and names the token by which a reader can tell that it
-has happened: until then, or until it finds the memory in a later version, the reader looks at that
-memory each time.
+A change is acknowledged only after it was seen that the slot was still held and the writer's former
+change still there; else it is written again under a new name. New memories lie in the same request
+as their change, so neither exists without the other; only of a batch that one request does not take
+(`CHROMA_BATCH_SIZE`), and that was cut off, some may be there for whoever asks Chroma and not for
+who keeps their user, until that one is read anew or the batch is sent again. Changing and deleting
+are requests of their own, so the change is written before, and names the token by which a reader
+can tell that it has happened: until then, or until it finds the memory in a later version, the
+reader looks at that memory each time.
 
 A write whose answer is lost is never made again as it was: what it added may have been deleted
 since. If its changes are found, all of it has arrived; else it is made anew under a new name.
