@@ -54,7 +54,8 @@ def read_apart(extract: str, content: bytes, *, seconds: float = SECONDS) -> Rea
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
                 command,
                 input=content,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 env=environment,
                 timeout=seconds,
                 check=False,
@@ -62,17 +63,13 @@ def read_apart(extract: str, content: bytes, *, seconds: float = SECONDS) -> Rea
         except subprocess.TimeoutExpired as error:
             detail = f"takes longer than {seconds:g} seconds to read; split it"
             raise unreadable(detail) from error
-    if done.returncode != 0:
-        _log.warning("%s failed on a file: %s", extract, _kind_of_failure(done))
+    answer = json.loads(done.stdout) if done.returncode == 0 else {}
+    if not answer or "failure" in answer:
+        failure = answer.get("failure", f"exit status {done.returncode}")
+        _log.warning("%s failed on a file: %s", extract, failure)
         detail = "is damaged, or takes too much memory to read; save it anew, or split it"
         raise unreadable(detail)
-    return _decoded(json.loads(done.stdout))
-
-
-def _kind_of_failure(done: "subprocess.CompletedProcess[bytes]") -> str:
-    """Name the exception, without its message: that may quote the file."""
-    lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return lines[-1].partition(":")[0][:100] if lines else f"exit status {done.returncode}"
+    return _decoded(answer)
 
 
 def _decoded(answer: Any) -> ReadDocument:
@@ -89,13 +86,17 @@ def _main(extract: str, seconds: str) -> None:
     answer = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     module, _, attribute = extract.partition(":")
-    function: Callable[[bytes], ReadDocument] = getattr(import_module(module), attribute)
     content = sys.stdin.buffer.read()
     try:
+        function: Callable[[bytes], ReadDocument] = getattr(import_module(module), attribute)
         read = function(content)
-        json.dump(asdict(read) | {"text": joined([read.text])}, answer)
+        told = asdict(read) | {"text": joined([read.text])}
     except InvalidInput as error:
-        json.dump({"error": error.errors[0].detail}, answer)
+        told = {"error": error.errors[0].detail}
+    except Exception as error:  # noqa: BLE001 - whatever a library raises
+        # Without its message, which may quote the file: this gets into the log.
+        told = {"failure": type(error).__name__}
+    json.dump(told, answer)
     answer.close()
 
 

@@ -32,6 +32,10 @@ def crash(content: bytes) -> ReadDocument:
     os.abort()
 
 
+def quote(content: bytes) -> ReadDocument:
+    raise ValueError("bad token\n" + content.decode())
+
+
 def here(name: str) -> str:
     return f"{__name__}:{name}"
 
@@ -45,22 +49,24 @@ def test_what_the_function_returns_comes_back_from_another_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rule"),
+    ("name", "rule", "logged"),
     [
-        ("refuse", "is content"),
-        ("fill_memory", "is damaged, or takes too much memory"),
-        ("crash", "is damaged, or takes too much memory"),
-        ("missing", "is damaged"),
+        ("refuse", "is content", ""),
+        ("quote", "is damaged, or takes too much memory", "failed on a file: ValueError"),
+        ("fill_memory", "is damaged, or takes too much memory", "failed on a file: MemoryError"),
+        ("crash", "is damaged, or takes too much memory", "failed on a file: exit status -6"),
+        ("missing", "is damaged", "failed on a file: AttributeError"),
     ],
 )
 def test_a_file_that_brings_the_reader_down_is_refused(
-    name: str, rule: str, caplog: pytest.LogCaptureFixture
+    name: str, rule: str, logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         read_apart(here(name), b"content", seconds=60)
 
     assert caught.value.errors[0].pointer == "/file"
     assert rule in caught.value.errors[0].detail
+    assert caplog.text.rstrip().endswith(logged)
     assert "content" not in caplog.text
 
 
