@@ -102,13 +102,14 @@ class PlainParser(RequestParser):  # type: ignore[misc]
         length = None if fields is None else _LENGTH.fullmatch(fields.get("CONTENT-LENGTH", "0"))
         if start is not None and fields is not None and scheme is not None and length is not None:
             missing = int(length[0]) - len(body)
+            parts: list[bytes] = []
             while missing > 0 and (more := self.unreader.chunk(missing)):
-                received += more
-                body += more
+                parts.append(more)
                 missing -= len(more)
             if missing == 0:
                 self.req_count += 1
-                return PlainRequest(self, start, fields, scheme, body)
+                return PlainRequest(self, start, fields, scheme, b"".join((body, *parts)))
+            received = b"".join((received, *parts))
         self.unreader.unread(received)
         return None
 

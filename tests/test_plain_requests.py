@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 from gunicorn.config import Config
@@ -183,6 +184,30 @@ def test_a_body_that_comes_after_its_head_is_waited_for() -> None:
 
     assert isinstance(request, PlainRequest)
     assert request.body.read() == b"{1:2"
+
+
+class Dripping:
+    """A socket over which a request comes byte by byte, after its head."""
+
+    def __init__(self, head: bytes) -> None:
+        self.head = head
+
+    def recv(self, size: int) -> bytes:
+        received, self.head = self.head[:size], self.head[size:]
+        return received or b"x"
+
+
+def test_a_body_that_comes_byte_by_byte_takes_time_in_proportion_to_its_length() -> None:
+    ours, theirs, parser = _connection()
+    with ours, theirs:
+        parser.unreader.sock = Dripping(b"POST / HTTP/1.1\r\nContent-Length: 300000\r\n\r\n")
+        begin = time.thread_time()
+
+        request = next(parser)
+
+        assert time.thread_time() - begin < 3
+    assert isinstance(request, PlainRequest)
+    assert request.body.read() == b"x" * 300_000
 
 
 def test_a_plain_request_follows_one_that_gunicorn_read() -> None:
