@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -125,7 +126,7 @@ class HttpSession:
             self._drop(connection)
             raise
         if reader.may_go_on:
-            self._idle.append((time.monotonic(), connection))
+            self._give_back(connection)
         else:
             self._drop(connection)
         return reader
@@ -140,6 +141,14 @@ class HttpSession:
             if time.monotonic() - since < _IDLE_SECONDS and connection.is_quiet():
                 return connection
             self._drop(connection)
+
+    def _give_back(self, connection: PatientSocket) -> None:
+        """Keep a connection for the next request, and no longer those that are too old."""
+        now = time.monotonic()
+        with suppress(IndexError):  # Others may have taken the oldest meanwhile.
+            while now - self._idle[0][0] >= _IDLE_SECONDS:
+                self._drop(self._idle.popleft()[1])
+        self._idle.append((now, connection))
 
     def _connect(self) -> PatientSocket:
         patience = self._patience

@@ -3,11 +3,14 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from memapp.backends import http_session
 from memapp.backends.http_session import HttpSession
 from memapp.chroma_config import Patience
 from tests.chroma.fake_servers import listener
@@ -117,6 +120,31 @@ def test_a_connection_that_the_server_closed_meanwhile_is_not_used() -> None:
             ask(session)
             assert closed.wait(5)
             closed.clear()
+
+
+def test_the_connections_of_a_burst_are_closed_while_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(http_session, "time", SimpleNamespace(monotonic=lambda: now))
+    together = threading.Barrier(3)
+    closed = threading.Semaphore(0)
+
+    def talk(connected: socket.socket) -> None:
+        while connected.recv(65536):
+            if now == 0:
+                together.wait(5)
+            connected.sendall(FINE)
+        closed.release()
+
+    with session_with(talk) as session:
+        with ThreadPoolExecutor(3) as threads:
+            list(threads.map(lambda _: ask(session), range(3)))
+        for now in (30, 60):  # noqa: B007 - the clock
+            ask(session)
+
+        assert [closed.acquire(timeout=5) for _ in range(2)] == [True, True]
+        assert len(session._open) == 1
 
 
 def test_a_failure_comes_as_the_response_that_chromas_client_reads() -> None:
