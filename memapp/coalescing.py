@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
 
-from memapp.errors import StoreBroken
+from memapp.errors import StoreBroken, again
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -187,7 +187,7 @@ class _Submission(Generic[Item, Outcome]):
 
     def result(self) -> list[Outcome]:
         if self._error is not None:
-            raise self._error
+            raise again(self._error) from self._error
         return self._outcomes
 
     def _end(self) -> None:

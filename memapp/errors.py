@@ -17,6 +17,9 @@ Services raise them; `routes/problems.py` alone turns them into HTTP answers.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+E = TypeVar("E", bound=BaseException)
 
 
 class MemappError(Exception):
@@ -101,3 +104,10 @@ class StoreRefused(StoreUnavailable):
 
 class StoreBroken(StoreUnavailable):
     """Chroma answered with a fault of its own, for instance a damaged index."""
+
+
+def again(error: E) -> E:
+    """Return a fresh copy: one error raised in many threads would mix their tracebacks."""
+    copy = type(error).__new__(type(error), *error.args)
+    copy.__dict__.update(error.__dict__)
+    return copy

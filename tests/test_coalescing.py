@@ -7,7 +7,7 @@ from threading import Event, Lock
 import pytest
 
 from memapp.coalescing import Coalescer, Turnstile
-from memapp.errors import StoreBroken, StoreTimeout
+from memapp.errors import Conflict, StoreBroken
 
 DEADLINE = 10.0
 
@@ -109,16 +109,21 @@ def test_a_failure_reaches_all_it_concerns_and_the_lane_goes_on() -> None:
 
     def flaky(items: list[int]) -> list[str]:
         if broken.is_set():
-            raise StoreTimeout
+            raise Conflict("taken", code="taken")
         return names(items)
 
     gate = Gate(flaky)
     lane = Coalescer(gate.write, most=100)
+    failures = []
     with ThreadPoolExecutor(20) as threads:
         futures = gathered(lane, gate, threads, [[n] for n in range(8)])
         for future in futures:
-            with pytest.raises(StoreTimeout):
+            with pytest.raises(Conflict, match="taken") as caught:
                 future.result(DEADLINE)
+            failures.append(caught.value)
+    assert {failure.code for failure in failures} == {"taken"}
+    # One error raised by all would have gathered the tracebacks of all.
+    assert len({id(failure) for failure in failures}) == 8
 
     broken.clear()
     assert lane.submit([1]) == ["n1"]

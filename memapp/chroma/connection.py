@@ -32,7 +32,7 @@ from memapp.chroma.faults import (
 from memapp.chroma.forking import close_before_forks
 from memapp.chroma.session import SYNC_THRESHOLD, MetadataScalars, Session, resolve
 from memapp.chroma_config import Patience
-from memapp.errors import Conflict, MemappError, StoreUnavailable
+from memapp.errors import Conflict, MemappError, StoreUnavailable, again
 
 T = TypeVar("T")
 
@@ -284,7 +284,7 @@ class Connection:
         if outage is None:
             return
         if not self._scouting.acquire(blocking=False):
-            raise _again(outage)
+            raise again(outage)
         try:
             self._open().client.heartbeat()
         except MemappError:
@@ -308,7 +308,7 @@ class Connection:
                 return self._session
             failure = self._opening_failure
             if failure is not None and failure is not failure_before:
-                raise _again(failure)  # It failed while we waited; waiting again helps nobody.
+                raise again(failure)  # It failed while we waited; waiting again helps nobody.
             try:
                 client = self._connect()
             except Exception as error:
@@ -346,8 +346,3 @@ class Connection:
 
     def _pause(self, attempt: int) -> None:
         time.sleep(random.uniform(0.5, 1.0) * self._patience.backoff * 2**attempt)  # noqa: S311
-
-
-def _again(failure: MemappError) -> MemappError:
-    """Return a fresh copy: one exception raised in many threads would mix their tracebacks."""
-    return type(failure)(*failure.args)
