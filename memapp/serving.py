@@ -93,26 +93,25 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
             with suppress(BlockingIOError):  # Then it was called often enough.
                 os.write(self._call_away, b"!")
 
-    def handle_request(self, req: Request, conn: TConn) -> bool:
+    def handle(self, conn: TConn) -> Any:
         """Answer a request, and the next ones of that connection that follow soon.
 
         Handing a connection back to the poller and from there to a thread again costs as much as
         serving a short request. A thread that stays goes as soon as it is needed elsewhere.
         """
         events = None
-        while super().handle_request(req, conn):
+        while (kept := super().handle(conn)) is True:
             if type(conn.parser) is RequestParser:
                 conn.parser = PlainParser(conn.parser)
-            if not self._keepalive_after(conn, True) or conn.parser.unreader.buf.getvalue():  # noqa: FBT003
-                return True
+            if conn.parser.unreader.buf.getvalue():
+                break
             if events is None:
                 events = select.poll()
                 events.register(conn.sock, select.POLLIN)
                 events.register(self._called_away, select.POLLIN)
             if not self._is_followed(events):
-                return True
-            req = next(conn.parser)
-        return False
+                break
+        return kept
 
     def _is_followed(self, events: select.poll) -> bool:
         """Wait for the next request, until it is certain that others need this thread more."""

@@ -221,6 +221,23 @@ def test_threads_that_stay_with_their_clients_come_when_others_wait(tmp_path: Pa
     assert server.stop() == 0
 
 
+def test_a_request_that_cannot_be_read_is_not_logged_as_the_one_before(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path, "--access-logfile", "-")
+    server.start()
+    try:
+        for _ in range(5):
+            with socket.create_connection((server.host, server.port), timeout=30) as connection:
+                connection.sendall(b"GET /fine HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+                connection.sendall(b"rubbish\r\n\r\n")
+                while received := connection.recv(65536):
+                    assert received.startswith(b"HTTP/1.1 400")
+    finally:
+        server.stop()
+
+    assert re.findall('"GET /fine HTTP/1.1" ([0-9]+)', server.log()) == ["200"] * 5
+
+
 def test_stopping_while_workers_boot_is_not_left_to_the_timeout(tmp_path: Path) -> None:
     for attempt in range(4):
         server = SlowServer(tmp_path / str(attempt), "--graceful-timeout", "20")
