@@ -163,12 +163,12 @@ def _look_up(host: str, port: int, timeout: float) -> list[str]:
     if _is_address(host):
         return [host]
     found: list[str] = []
-    failures: list[OSError] = []
+    failures: list[OSError | UnicodeError] = []
 
     def ask() -> None:
         try:
             answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # The latter for a name that none can have.
             failures.append(error)
         else:
             found.extend(dict.fromkeys(str(address[0]) for *_, address in answers))
@@ -177,7 +177,7 @@ def _look_up(host: str, port: int, timeout: float) -> list[str]:
     asking.start()
     asking.join(timeout)
     if failures:
-        message = f"looking up {host} failed: {failures[0].strerror}"
+        message = f"looking up {host} failed: {failures[0]}"
         raise httpx.ConnectError(message) from failures[0]
     if not found:
         message = f"looking up {host} took longer than {timeout:g} s"

@@ -153,10 +153,11 @@ def test_a_server_that_is_not_running_is_named() -> None:
     assert "not running" in str(failure)
 
 
-def test_an_unknown_host_is_named() -> None:
-    failure = failure_of(connection_to(1, host="chroma.invalid"))
+@pytest.mark.parametrize("host", ["chroma.invalid", "chroma..invalid", "c" * 70 + ".invalid"])
+def test_an_unknown_host_is_named(host: str) -> None:
+    failure = failure_of(connection_to(1, host=host))
     assert type(failure) is StoreUnavailable
-    assert "check CHROMA_HOST" in str(failure)
+    assert "the host name of Chroma is not known: check CHROMA_HOST" in str(failure)
 
 
 def test_a_look_up_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
