@@ -60,7 +60,9 @@ class Collection:
     it anew if the handle comes from `Connection.ensure`.
 
     A write whose answer is lost raises `OutcomeUnknown`: made again, it might undo what others have
-    done since. With `may_repeat` it is made again all the same, where nobody can have.
+    done since. With `may_repeat` it is made again all the same, where nobody can have. One that
+    takes too long, or that Chroma freezes over, fails as a read does, and is never made again: it
+    may have been made, or may be yet.
 
     Attributes:
         name: Its name.

@@ -200,8 +200,10 @@ class Connection:
                 done it.
 
         Raises:
-            OutcomeUnknown: it may not be repeated, and Chroma may have done it.
-            StoreUnavailable: Chroma cannot answer; says why.
+            OutcomeUnknown: it may not be repeated, and only its answer may have been lost.
+            StoreTimeout: it took too long; Chroma may have done it, or may do it yet.
+            StoreUnavailable: Chroma cannot answer; says why. If that showed only while its answer
+                was waited for, Chroma may have done it, or may do it yet.
         """
         with self._in_use():
             self._admit()

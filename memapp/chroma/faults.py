@@ -40,7 +40,8 @@ class Fault:
     Attributes:
         error: What to raise instead.
         is_passing: The same call may well succeed at once.
-        may_be_done: Chroma may have done what it was asked, and only the answer was lost.
+        may_be_done: Chroma may have done what it was asked, and only the answer was lost: a look at
+            what it has tells. Not said of what takes too long, which Chroma may do after any look.
         repeats: At least how often a passing fault is worth repeating, where repeating is allowed.
         is_outage: Nobody answers; other calls would fail too.
         is_stale: The client itself is of no use any more and must be opened anew.
@@ -120,6 +121,9 @@ def _of_transport(error: httpx.TransportError) -> Fault:
             return Fault(StoreUnavailable(f"Chroma does not answer: {detail}"), is_outage=True)
         case httpx.PoolTimeout():
             return Fault(StoreTimeout("no connection to Chroma became free in time"))
+        case httpx.WriteTimeout():
+            message = "Chroma took in nothing of a request for all of CHROMA_PROBE_TIMEOUT"
+            return Fault(StoreTimeout(message))
         case httpx.TimeoutException():
             message = "Chroma took longer than CHROMA_READ_TIMEOUT allows"
             return Fault(StoreTimeout(message))

@@ -107,7 +107,7 @@ def test_a_frozen_server_that_takes_no_large_write_is_given_up(
     shelf.add(["0"], eye(1), [{"n": 0}], ["text"])
     chroma_server.freeze()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreTimeout, match="CHROMA_PROBE_TIMEOUT"):
             shelf.upsert(["1"], eye(1), [{"n": 1}], ["x" * 20_000_000])
     finally:
         chroma_server.thaw()
