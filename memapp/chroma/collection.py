@@ -234,18 +234,9 @@ class Collection:
             chosen: dict[str, Any] = {"ids": unique[start : start + size], "where": where}
             self._run(partial(ChromaCollection.delete, **chosen), may_repeat=may_repeat)
 
-    def delete_where(self, where: Mapping[str, Any]) -> None:
-        """Remove all records that satisfy a condition."""
-        self._run(partial(ChromaCollection.delete, where=dict(where)))
-
     def count(self) -> int:
         """Return how many records there are."""
         return self._run(ChromaCollection.count)
-
-    def modify_metadata(self, metadata: Mapping[str, Any]) -> None:
-        """Replace the collection's metadata."""
-        self._run(partial(ChromaCollection.modify, metadata=dict(metadata)))
-        self.metadata = dict(metadata)
 
     def _get(self, arguments: Mapping[str, Any], ids: list[str] | None) -> Records:
         found = self._run(partial(ChromaCollection.get, ids=ids, **arguments))

@@ -165,25 +165,12 @@ def test_delete_removes_by_id_and_ignores_unknown_ones(shelf: Collection) -> Non
     assert sorted(shelf.get().ids) == ["id-1", "id-2"]
 
 
-def test_delete_where_removes_what_matches(shelf: Collection) -> None:
-    fill(shelf)
-    shelf.delete_where({"n": {"$gt": 0}})
-    assert shelf.get().ids == ["id-0"]
-
-
 def test_more_records_than_one_write_may_hold_are_all_stored(shelf: Collection) -> None:
     vectors = np.random.default_rng(1).normal(size=(11, 8)).astype(np.float32)
     shelf.upsert(names(11), vectors, [{"n": i} for i in range(11)], names(11))
     assert shelf.count() == 11
     shelf.delete(names(10))
     assert shelf.get(include=["documents"]).documents == ["id-10"]
-
-
-def test_modified_metadata_is_what_others_find(connection: Connection, shelf: Collection) -> None:
-    shelf.modify_metadata({"kind": "changed"})
-    found = connection.find("shelf")
-    assert found is not None
-    assert (found.metadata, shelf.metadata) == ({"kind": "changed"}, {"kind": "changed"})
 
 
 def test_a_handle_outlives_a_new_client(connection: Connection, shelf: Collection) -> None:
@@ -234,7 +221,6 @@ READS: dict[str, Callable[[Collection], object]] = {
     "query": lambda shelf: shelf.query(eye(1)[0], limit=1),
     "count": lambda shelf: shelf.count(),
     "delete": lambda shelf: shelf.delete(["id-0"]),
-    "delete_where": lambda shelf: shelf.delete_where({"n": 0}),
 }
 
 
