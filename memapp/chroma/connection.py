@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TypeVar, cast
 
-import httpx
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
 from chromadb.api.models.Collection import Collection as ChromaCollection
@@ -123,17 +122,18 @@ class Connection:
 
     def drop(self, name: str) -> bool:
         """Remove a collection and all it holds; return whether there was one."""
-        is_sent = False
+        may_be_done = False
 
         def delete(session: Session) -> bool:
-            nonlocal is_sent
+            nonlocal may_be_done
             session.collections.pop(name, None)
             try:
                 session.client.delete_collection(name)
             except NotFoundError:
-                return is_sent  # Then an attempt went through and only its answer was lost.
-            except httpx.TransportError:
-                is_sent = True
+                return may_be_done  # Then an attempt went through and only its answer was lost.
+            except Exception as error:
+                fault = fault_of(error)
+                may_be_done = may_be_done or (fault is not None and fault.may_be_done)
                 raise
             return True
 

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from chromadb.api import ClientAPI
+from chromadb.api.client import Client
+from chromadb.errors import NotFoundError
 
 from memapp.backends import cloud, ephemeral, http, persistent
 from memapp.backends.isolation import IsolatedSettings
@@ -127,6 +130,27 @@ def test_drop_tells_whether_there_was_one(connection: Connection) -> None:
     assert connection.drop("shelf") is True
     assert connection.drop("shelf") is False
     assert connection.find("shelf") is None
+
+
+REFUSED = httpx.ConnectError("[Errno 111] Connection refused")
+BAD_GATEWAY = httpx.HTTPStatusError(
+    "502", request=httpx.Request("DELETE", "http://chroma"), response=httpx.Response(502)
+)
+
+
+@pytest.mark.parametrize(("failure", "was_there"), [(REFUSED, False), (BAD_GATEWAY, True)])
+def test_a_drop_that_finds_nothing_the_second_time_may_have_been_done_the_first(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, *, was_there: bool
+) -> None:
+    connection = Connection(partial(ephemeral.connect, ChromaConfig()), patience=PATIENCE)
+    outcomes = [failure, NotFoundError("Collection [shelf] does not exist")]
+
+    def fail(_client: Client, _name: str) -> None:
+        raise outcomes.pop(0)
+
+    monkeypatch.setattr(Client, "delete_collection", fail)
+    assert connection.drop("shelf") is was_there
+    connection.close()
 
 
 def test_rename_moves_what_a_collection_holds(connection: Connection) -> None:
