@@ -27,7 +27,11 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 _MONTH_OF = {name[:3].lower(): number for number, name in enumerate(MONTHS, start=1)}
-_MONTH = r"(?P<month>" + "|".join(f"{m[:3]}(?:{m[3:]})?" for m in MONTHS) + r"|sept)\b\.?"
+_MONTH = (
+    r"(?P<month>"
+    + "|".join(f"{m[:3]}(?:{m[3:]})?" for m in map(str.lower, MONTHS))
+    + r"|sept)\b\.?"
+)
 _DAY = r"\b(?P<day>[0-3]?\d)(?:st|nd|rd|th)?\b"
 _YEAR = r"\b(?P<year>(?:19|20)\d\d)\b"
 # Without one of these a year is taken for a number, and May or March for a verb.
@@ -52,6 +56,8 @@ def mentioned_times(query: str, now: datetime | None = None) -> list[Span]:
         now: When it is asked (aware). Without it only times that need no today are found.
     """
     today = None if now is None else now.astimezone(UTC).date()
+    # Ignoring case instead, the patterns would take letters such as U+017F for those of English.
+    query = query.lower()
     spans: dict[Span, None] = {}
     for pattern, resolve in _PATTERNS:
         matches = list(pattern.finditer(query))
@@ -108,7 +114,7 @@ def _month_of_any_year(match: re.Match[str], today: date | None) -> _Days | None
     if today is None:
         return None
     month = _month_number(match)
-    is_past = month < today.month or (month == today.month and match["how"].lower() != "last")
+    is_past = month < today.month or (month == today.month and match["how"] != "last")
     return _month(today.year if is_past else today.year - 1, month)
 
 
@@ -119,14 +125,14 @@ def _year_alone(match: re.Match[str], _: date | None) -> _Days:
 def _named_day(match: re.Match[str], today: date | None) -> _Days | None:
     if today is None:
         return None
-    return _day(today - timedelta(days=match[0].lower() == "yesterday"))
+    return _day(today - timedelta(days=match[0] == "yesterday"))
 
 
 def _this_or_last(match: re.Match[str], today: date | None) -> _Days | None:
     if today is None:
         return None
-    back = match["how"].lower() == "last"
-    match match["unit"].lower():
+    back = match["how"] == "last"
+    match match["unit"]:
         case "year":
             return _year(today.year - back)
         case "month":
@@ -142,16 +148,16 @@ def _this_or_last(match: re.Match[str], today: date | None) -> _Days | None:
 def _weekday(match: re.Match[str], today: date | None) -> _Days | None:
     if today is None:
         return None
-    days_ago = (today.weekday() - _WEEKDAYS.index(match["weekday"].lower())) % 7 or 7
+    days_ago = (today.weekday() - _WEEKDAYS.index(match["weekday"])) % 7 or 7
     return _day(today - timedelta(days=days_ago))
 
 
 def _ago(match: re.Match[str], today: date | None) -> _Days | None:
     if today is None:
         return None
-    word = match["number"].lower()
+    word = match["number"]
     number = 1 if word in {"a", "an"} else int(word) if word.isdigit() else _NUMBERS.index(word)
-    match match["unit"].lower():
+    match match["unit"]:
         case "year":
             return _year(today.year - number)
         case "month":
@@ -165,7 +171,7 @@ def _ago(match: re.Match[str], today: date | None) -> _Days | None:
 
 def _month_number(match: re.Match[str]) -> int:
     month = match["month"]
-    return int(month) if month.isdigit() else _MONTH_OF[month[:3].lower()]
+    return int(month) if month.isdigit() else _MONTH_OF[month[:3]]
 
 
 def _real_day(year: int, month: int, day: int) -> _Days | None:
@@ -177,7 +183,7 @@ def _real_day(year: int, month: int, day: int) -> _Days | None:
 
 # The fullest form comes first; what it took, the later ones do not see.
 _PATTERNS: list[tuple[re.Pattern[str], Callable[[re.Match[str], date | None], _Days | None]]] = [
-    (re.compile(pattern, re.IGNORECASE), resolve)
+    (re.compile(pattern), resolve)
     for pattern, resolve in (
         (rf"{_YEAR}-(?P<month>0[1-9]|1[0-2])-(?P<day>[0-3]\d)\b", _full_date),
         (rf"{_YEAR}-(?P<month>0[1-9]|1[0-2])\b", _month_and_year),

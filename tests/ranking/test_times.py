@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memapp.ranking import mentioned_times
+from memapp.ranking.times import _PATTERNS
 
 TUESDAY = datetime(2025, 6, 10, 12, tzinfo=UTC)
 
@@ -77,6 +78,15 @@ def test_today_is_the_day_in_utc() -> None:
     assert days("yesterday", late) == [("2025-06-10", "2025-06-10")]
 
 
-@given(st.text(max_size=200))
+@given(st.one_of([st.from_regex(pattern) for pattern, _ in _PATTERNS]))
 def test_every_span_ends_after_it_starts(query: str) -> None:
     assert all(span.start < span.end for span in mentioned_times(query, TUESDAY))
+
+
+@pytest.mark.parametrize("query", ["on \u017funday", "on fr\u0131day", "\u017feven days ago"])
+def test_letters_that_only_resemble_those_of_english_are_no_times(query: str) -> None:
+    assert days(query) == []
+
+
+def test_capitals_do_not_matter() -> None:
+    assert days("LAST YEAR, in MAY 2023") == days("last year, in may 2023")
