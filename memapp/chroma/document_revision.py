@@ -74,16 +74,19 @@ class ChromaRevision:
         head = self._head_after(before)
         self._may_be_current = True
         current = self._write_head(head)
-        if current is None or current.attempt != self._attempt:
+        if self._is_ours(current) and self._is_lost():
+            # Deleted or replaced after it was current, or never whole: then it is current still.
+            current = self._current()
+            if self._is_ours(current):
+                self._shelf.heads.delete([self._key], where={"attempt": self._attempt})
+                raise _dropped()
+        if not self._is_ours(current):
             self._remove(self._ids)
             return head.document if current is None else current.document
         # A commit whose answer was lost may still come through, and only just over; its chunks must
         # be there then. They are swept away later.
         if before is not None and head.committed_at - before.committed_at > RECENT:
             self._remove(before.chunk_ids)
-        if self._is_lost():
-            self._shelf.heads.delete([self._key])
-            raise _dropped()
         return head.document
 
     def discard(self) -> None:
@@ -125,7 +128,7 @@ class ChromaRevision:
             self._shelf.write_head(head)
         except OutcomeUnknown:
             current = self._current()
-            if current is None or current.attempt != self._attempt:
+            if not self._is_ours(current):
                 raise
             return current
         return self._current()
@@ -135,6 +138,9 @@ class ChromaRevision:
             return self._shelf.head(self._key)
         except CollectionGone:
             return None
+
+    def _is_ours(self, head: Head | None) -> bool:
+        return head is not None and head.attempt == self._attempt
 
     def _is_lost(self) -> bool:
         """Tell whether the chunks were removed with their collection, or with their document."""

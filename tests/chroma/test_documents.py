@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -558,6 +559,75 @@ def test_a_drop_that_was_cut_off_is_finished_by_the_sweep(
     assert connection.names() == []
 
 
+def before_call(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], Any]) -> None:
+    """Do something right before one of the next calls of collections, counted from 0."""
+    calls = count()
+
+    def preceded(real: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if next(calls) == number:
+                action()
+            return real(*args, **kwargs)
+
+        return wrapped
+
+    for name in ("get", "add", "upsert", "delete"):
+        monkeypatch.setattr(Collection, name, preceded(getattr(Collection, name)))
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_older_commit_never_removes_what_was_ingested_since_a_deletion(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write(store, ["old", "text"]).commit()
+    clock.move(hours=1)
+    revision = write(store, ["ours"])
+
+    def delete_and_ingest() -> None:
+        assert store.delete("acme", "kb", "doc")
+        write(store, ["theirs"]).commit()
+
+    before_call(monkeypatch, number, delete_and_ingest)
+    revision.commit()
+
+    # The first three calls of a commit end with the write that makes it current.
+    assert store.text("acme", "kb", "doc") == ("ours" if number < 3 else "theirs")
+
+
+@pytest.mark.parametrize("number", [3, 4, 5])
+def test_a_revision_that_is_deleted_as_soon_as_it_is_current_was_stored(
+    store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write(store, ["old", "text"]).commit()
+    clock.move(hours=1)
+    revision = write(store, ["ours"])
+    before_call(monkeypatch, number, lambda: store.delete("acme", "kb", "doc"))
+
+    assert revision.commit().revision == 2
+    assert store.get("acme", "kb", "doc") is None
+
+
+def test_a_commit_that_lost_its_chunks_spares_what_is_ingested_before_it_is_undone(
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revision = write(store, ["ours"])
+    real = Shelf.write_head
+
+    def write_head(shelf: Shelf, head: Any) -> None:
+        monkeypatch.setattr(Shelf, "write_head", real)
+        store.drop("acme", "kb")
+        real(shelf, head)
+        # After it is seen to be current, to be lost, and to be current still.
+        before_call(monkeypatch, 3, write(store, ["theirs"]).commit)
+
+    monkeypatch.setattr(Shelf, "write_head", write_head)
+
+    with pytest.raises(Conflict, match="ingest it again"):
+        revision.commit()
+
+    assert store.text("acme", "kb", "doc") == "theirs"
+
+
 def test_a_collection_made_anew_while_it_is_ingested_into_is_not_half_filled(
     store: ChromaDocuments,
 ) -> None:
@@ -595,6 +665,7 @@ INGESTER = """
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from memapp.backends import http
 from memapp.chroma.connection import Connection
 from memapp.chroma.documents import ChromaDocuments
