@@ -125,7 +125,8 @@ class ChromaDocuments:
             head = shelf.head(document_key(document_id))
             if head is None:
                 return False
-            shelf.heads.delete([head.key])
+            # One that is late must not remove what was ingested since.
+            shelf.heads.delete([head.key], where={"attempt": head.attempt})
             shelf.chunks.delete(head.chunk_ids)
             return True
 

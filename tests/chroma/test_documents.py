@@ -607,6 +607,18 @@ def test_a_revision_that_is_deleted_as_soon_as_it_is_current_was_stored(
     assert store.get("acme", "kb", "doc") is None
 
 
+def test_a_deletion_spares_what_is_ingested_after_it_looked(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["old"]).commit()
+    revision = write(store, ["new"])
+    # As when its answer is lost, and it comes through once more and late.
+    before_call(monkeypatch, 1, revision.commit)
+
+    assert store.delete("acme", "kb", "doc")
+    assert store.text("acme", "kb", "doc") == "new"
+
+
 def test_a_commit_that_lost_its_chunks_spares_what_is_ingested_before_it_is_undone(
     store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
