@@ -188,7 +188,8 @@ class MemoryStore(Protocol):
 class Revision(Protocol):
     """A new revision of a document while it is being stored; nobody else sees it yet.
 
-    One that is neither committed nor discarded, because its process died, is swept away.
+    One that is neither committed nor discarded, because its process died, is swept away. `add` and
+    `commit` raise `Conflict` if its collection was dropped meanwhile.
     """
 
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
@@ -202,7 +203,7 @@ class Revision(Protocol):
             The current document afterwards; another one if a concurrent `commit` came later.
 
         Raises:
-            Conflict: the collection was dropped meanwhile.
+            Conflict: the ingest paused for too long.
         """
         ...
 
@@ -270,6 +271,9 @@ class DocumentStore(Protocol):
             tenant: Whose data it is.
             document: `revision`, `chunks` and `created_at` are set by the store.
             text: The whole text.
+
+        Raises:
+            Conflict: the collection was dropped in this moment.
         """
         ...
 

@@ -4,8 +4,8 @@ The chunks come first, under ids of their own; writing the head makes them curre
 before is removed last. So a process may die at any point.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 
@@ -21,9 +21,19 @@ ATOMIC_CHUNKS = 16
 """So many chunks, whatever their size, are one write to Chroma and become visible at once."""
 
 
+@contextmanager
+def _told_as_dropped() -> Iterator[None]:
+    """Tell a drop of the collection as the conflict that it is; Chroma itself is well."""
+    try:
+        yield
+    except CollectionGone as error:
+        raise _dropped() from error
+
+
 class ChromaRevision:
     """A revision that nobody sees before it is committed; used by one thread."""
 
+    @_told_as_dropped()
     def __init__(
         self, shelf: Shelf, document: Document, text: str, clock: Clock, *, grace: timedelta
     ) -> None:
@@ -50,6 +60,7 @@ class ChromaRevision:
         self._written_at = clock()
         self._may_be_current = False
 
+    @_told_as_dropped()
     def add(self, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Store the next chunks."""
         now = self._clock()
@@ -67,6 +78,7 @@ class ChromaRevision:
         self._writes += 1
         self._written_at = now
 
+    @_told_as_dropped()
     def commit(self) -> Document:
         """Make the revision the current one, and remove the one before it."""
         self._check_complete()
@@ -99,11 +111,7 @@ class ChromaRevision:
         if self._clock() - self._written_at > self._grace / 2:
             message = "the ingest paused for too long, so it may have been cleared away; repeat it"
             raise Conflict(message, code="ingest_stalled")
-        try:
-            found = self._shelf.chunks.get(ids=self._ids).ids
-        except CollectionGone as error:
-            raise _dropped() from error
-        if len(found) < len(self._ids):
+        if len(self._shelf.chunks.get(ids=self._ids).ids) < len(self._ids):
             raise _dropped()
 
     def _head_after(self, before: Head | None) -> Head:
@@ -143,7 +151,7 @@ class ChromaRevision:
         return head is not None and head.attempt == self._attempt
 
     def _is_lost(self) -> bool:
-        """Tell whether the chunks were removed with their collection, or with their document."""
+        """Tell whether the chunks are gone: dropped, deleted, or replaced."""
         try:
             return not self._shelf.chunks.get(ids=self._ids[:1]).ids
         except CollectionGone:
@@ -156,5 +164,5 @@ class ChromaRevision:
 
 
 def _dropped() -> Conflict:
-    message = "the collection was dropped, or the document deleted, meanwhile; ingest it again"
+    message = "the collection was dropped meanwhile; ingest it again"
     return Conflict(message, code="collection_dropped")

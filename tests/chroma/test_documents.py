@@ -640,6 +640,43 @@ def test_a_commit_that_lost_its_chunks_spares_what_is_ingested_before_it_is_undo
     assert store.text("acme", "kb", "doc") == "theirs"
 
 
+@pytest.mark.parametrize("number", range(5))
+def test_an_ingest_whose_collection_is_dropped_before_it_is_current_is_refused(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write(store, ["old"]).commit()
+    before_call(monkeypatch, number, lambda: store.drop("acme", "kb"))
+
+    with pytest.raises(Conflict) as caught:
+        write(store, ["new"]).commit()
+
+    assert caught.value.code == "collection_dropped"
+    assert store.scan("acme", "kb") == []
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_an_ingest_whose_collection_is_dropped_as_soon_as_it_is_current_was_stored(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    write(store, ["old"]).commit()
+    before_call(monkeypatch, number, lambda: store.drop("acme", "kb"))
+
+    assert write(store, ["new"]).commit().revision == 2
+    assert not store.exists("acme", "kb")
+
+
+def test_a_batch_that_meets_a_collection_made_anew_for_another_embedder_is_refused(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    revision = store.begin("acme", document(), "one")
+    store.drop("acme", "kb")
+    other = ChromaDocuments(connection, replace(IDENTITY, version="2"), clock)
+    write(other, ["theirs"]).commit()
+
+    with pytest.raises(Conflict, match="ingest it again"):
+        revision.add([Chunk(0, 0, 3, "one")], vectors(1))
+
+
 def test_a_collection_made_anew_while_it_is_ingested_into_is_not_half_filled(
     store: ChromaDocuments,
 ) -> None:
