@@ -179,10 +179,12 @@ class ChromaDocuments:
 
     def drop(self, tenant: str, collection: str) -> bool:
         """Remove a collection with all documents; return whether there was one."""
-        # Heads first: nobody sees chunks without a head.
-        had_heads = self._connection.drop(str(CollectionName("head", tenant, collection)))
-        had_chunks = self._connection.drop(str(CollectionName("doc", tenant, collection)))
-        return had_heads or had_chunks
+        # Heads first: nobody sees chunks without a head. And last: what became current in between
+        # has lost its chunks; what becomes current later notices that itself.
+        heads = str(CollectionName("head", tenant, collection))
+        chunks = str(CollectionName("doc", tenant, collection))
+        had = [self._connection.drop(name) for name in (heads, chunks, heads)]
+        return any(had)
 
     def count(self, tenant: str | None) -> Mapping[str, int]:
         """Count `documents` and `chunks` of one tenant, or of all."""

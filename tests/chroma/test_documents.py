@@ -677,6 +677,26 @@ def test_a_batch_that_meets_a_collection_made_anew_for_another_embedder_is_refus
         revision.add([Chunk(0, 0, 3, "one")], vectors(1))
 
 
+def test_what_becomes_current_in_the_middle_of_a_drop_is_dropped_with_its_chunks(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["old"]).commit()
+    real = Connection.drop
+
+    def drop(connection: Connection, name: str) -> bool:
+        result = real(connection, name)
+        monkeypatch.setattr(Connection, "drop", real)
+        write(store, ["new"]).commit()
+        return result
+
+    monkeypatch.setattr(Connection, "drop", drop)
+
+    assert store.drop("acme", "kb")
+    assert not store.exists("acme", "kb")
+    write_many(store, "one", [1])
+    assert [one.id for one in store.scan("acme", "kb")] == ["doc1"]
+
+
 def test_a_collection_made_anew_while_it_is_ingested_into_is_not_half_filled(
     store: ChromaDocuments,
 ) -> None:
