@@ -200,10 +200,11 @@ class Revision(Protocol):
         """Make the revision the current one, and remove the one before it.
 
         Returns:
-            The current document afterwards; another one if a concurrent `commit` came later.
+            The document as it was stored; by a concurrent `commit`, if that had the same content.
 
         Raises:
-            Conflict: the ingest paused for too long.
+            Conflict: a concurrent `commit` of other content is current instead, or the ingest
+                paused for too long.
         """
         ...
 

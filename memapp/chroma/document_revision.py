@@ -94,7 +94,11 @@ class ChromaRevision:
                 raise _dropped()
         if not self._is_ours(current):
             self._remove(self._ids)
-            return head.document if current is None else current.document
+            if current is None:
+                return head.document
+            if current.document.sha256 == head.document.sha256:
+                return current.document
+            raise _overtaken()
         # A commit whose answer was lost may still come through, and only just over; its chunks must
         # be there then. They are swept away later.
         if before is not None and head.committed_at - before.committed_at > RECENT:
@@ -166,3 +170,8 @@ class ChromaRevision:
 def _dropped() -> Conflict:
     message = "the collection was dropped meanwhile; ingest it again"
     return Conflict(message, code="collection_dropped")
+
+
+def _overtaken() -> Conflict:
+    message = "another ingest of the document came in between; look at it, or ingest yours again"
+    return Conflict(message, code="concurrent_change")

@@ -91,10 +91,12 @@ class Shelf:
         return self._decoded(self.heads.get(include=_CHUNK))
 
     def write_head(self, head: Head) -> None:
-        """Make a revision the current one."""
+        """Make a revision the current one; a first one only if there is none yet."""
         fields, content = encode_head(head)
         vectors = head_vector(head.key).reshape(1, 2)
-        self.heads.upsert([head.key], vectors, [fields], [content])
+        # `add` leaves what is there: of first revisions at the same time one is taken.
+        write = self.heads.add if head.document.revision == 1 else self.heads.upsert
+        write([head.key], vectors, [fields], [content])
 
     def whole(self, key: str) -> tuple[Head, list[StoredChunk]] | None:
         """Return a document's head and all its chunks in order, or None if there is none.

@@ -33,7 +33,9 @@ class DocumentShape(Shape):
     title: str
     source: str | None
     metadata: MetadataShape
-    revision: int = Field(ge=1, description="One more for each changed ingest.")
+    revision: int = Field(
+        ge=1, description="One more for each changed ingest; two in one moment may share a number."
+    )
     chunks: Count
     characters: Count
     created_at: Time

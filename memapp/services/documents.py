@@ -89,6 +89,7 @@ class Documents:
 
         Raises:
             InvalidInput: the collection's name, the format or the content breaks a rule.
+            Conflict: another ingest of the document is current, or its collection was dropped.
         """
         return self._ingestion.steps(tenant, ingest)
 

@@ -121,7 +121,7 @@ class Ingestion:
             updated_at=now,
         )
         stored = yield from self._write(tenant, document, read.text, chunks)
-        yield Ingested(stored, "created" if current is None else "replaced")
+        yield Ingested(stored, "created" if stored.revision == 1 else "replaced")
 
     def _write(
         self, tenant: str, document: Document, text: str, chunks: Sequence[Chunk]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -75,7 +76,7 @@ def vectors(count: int) -> Vectors:
 def write(store: ChromaDocuments, words: Sequence[str], *, batch: int = 99) -> Any:
     """Begin a revision whose chunks are the given words, and store them all."""
     text = " ".join(words)
-    revision = store.begin("acme", document(), text)
+    revision = store.begin("acme", document(sha256=text), text)
     starts = [sum(len(word) + 1 for word in words[:i]) for i in range(len(words))]
     chunks = [
         Chunk(i, start, start + len(word), word)
@@ -179,6 +180,7 @@ def test_a_revision_whose_predecessor_is_fresh_leaves_it_to_the_sweep(
 def test_a_commit_that_is_repeated_after_another_one_still_shows_a_whole_revision(
     store: ChromaDocuments, clock: SettableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(store, ["old"]).commit()
     first, second = write(store, ["one", "two"]), write(store, ["three", "four"])
     real = Shelf.write_head
 
@@ -588,7 +590,8 @@ def test_an_older_commit_never_removes_what_was_ingested_since_a_deletion(
         write(store, ["theirs"]).commit()
 
     before_call(monkeypatch, number, delete_and_ingest)
-    revision.commit()
+    with suppress(Conflict):
+        revision.commit()
 
     # The first three calls of a commit end with the write that makes it current.
     assert store.text("acme", "kb", "doc") == ("ours" if number < 3 else "theirs")
@@ -605,6 +608,45 @@ def test_a_revision_that_is_deleted_as_soon_as_it_is_current_was_stored(
 
     assert revision.commit().revision == 2
     assert store.get("acme", "kb", "doc") is None
+
+
+def test_of_first_revisions_at_the_same_time_one_is_taken_and_the_other_refused(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = write(store, ["ours"]), write(store, ["theirs"])
+    # We have seen that there is no such document.
+    before_call(monkeypatch, 2, theirs.commit)
+
+    with pytest.raises(Conflict) as caught:
+        ours.commit()
+
+    assert caught.value.code == "concurrent_change"
+    assert store.text("acme", "kb", "doc") == "theirs"
+
+
+def test_a_commit_that_is_overtaken_does_not_take_the_other_document_for_its_own(
+    store: ChromaDocuments, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["old"]).commit()
+    ours, theirs = write(store, ["ours"]), write(store, ["theirs"])
+    before_call(monkeypatch, 3, theirs.commit)
+
+    with pytest.raises(Conflict) as caught:
+        ours.commit()
+
+    assert caught.value.code == "concurrent_change"
+    assert store.text("acme", "kb", "doc") == "theirs"
+    assert records(connection) == 2
+
+
+def test_a_commit_that_is_overtaken_by_the_same_content_was_stored(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = write(store, ["same"]), write(store, ["same"])
+    before_call(monkeypatch, 2, theirs.commit)
+
+    assert ours.commit() == store.get("acme", "kb", "doc")
+    assert seen(store) == ["same"]
 
 
 def test_a_deletion_spares_what_is_ingested_after_it_looked(

@@ -237,6 +237,16 @@ def test_an_ingest_that_fails_half_way_leaves_the_old_revision(
     assert documents.text("acme", "default", "doc") == "Old text."
 
 
+def test_what_was_replaced_is_what_was_there_in_the_end(documents: Documents) -> None:
+    steps = documents.ingest_steps("acme", ingest("Ours.", id="d"))
+    next(steps)
+    documents.ingest("acme", ingest("Theirs.", id="d"))
+
+    *_, last = steps
+    assert isinstance(last, Ingested)
+    assert (last.outcome, last.document.revision) == ("replaced", 2)
+
+
 def test_an_ingest_that_is_abandoned_leaves_the_old_revision(documents: Documents) -> None:
     documents.ingest("acme", ingest("Old text."))
     steps = documents.ingest_steps("acme", ingest(numbered(400)))
