@@ -64,7 +64,9 @@ def load(
     is_production = environment == PRODUCTION
     given = Given(values, sources)
     faults += rules.faults(given, is_production=is_production)
-    if is_production and (announced := workers.announced(environ, arguments)):
+    # A developer's shell may have gunicorn's variables although another program runs.
+    is_meant = is_production or workers.is_gunicorn(arguments)
+    if is_meant and (announced := workers.announced(environ, arguments)):
         fault = rules.worker_fault(given, *announced)
         faults += [fault] if fault else []
     if faults:
@@ -73,7 +75,7 @@ def load(
 
 
 def refuse_workers(settings: Settings, number: int) -> None:
-    """Refuse, in production, to share an embedded Chroma between worker processes.
+    """Refuse to share an embedded Chroma between worker processes.
 
     Args:
         settings: What the workers will use.
@@ -83,7 +85,7 @@ def refuse_workers(settings: Settings, number: int) -> None:
         ConfigurationError: the mode needs a single process and there are more.
     """
     given = Given(settings, {name: settings.source(name) for name in settings})
-    if settings.is_production and (fault := rules.worker_fault(given, number, "the server")):
+    if fault := rules.worker_fault(given, number, "the server"):
         raise ConfigurationError(fault)
 
 

@@ -58,7 +58,7 @@ def worker_fault(given: Given, workers: int, source: str) -> str | None:
         else "each worker would have memories of its own"
     )
     return (
-        f"{given.named('CHROMA_MODE')}, in production with {workers} workers ({source}): {harm}; "
+        f"{given.named('CHROMA_MODE')}, with {workers} workers ({source}): {harm}; "
         "set CHROMA_MODE=http and run a Chroma server, or run one worker"
     )
 

@@ -15,7 +15,7 @@ def announced(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[int
         environ: The environment.
         arguments: The process's own, program first; looked at only if it is gunicorn.
     """
-    if arguments and "gunicorn" in PurePath(arguments[0]).parts[-2:]:
+    if is_gunicorn(arguments):
         workers = _option(arguments[1:])
         if workers is not None:
             return workers, "gunicorn's command line"
@@ -26,6 +26,11 @@ def announced(environ: Mapping[str, str], arguments: Sequence[str]) -> tuple[int
     if concurrency.isdecimal():
         return int(concurrency), "environment variable WEB_CONCURRENCY"
     return None
+
+
+def is_gunicorn(arguments: Sequence[str]) -> bool:
+    """Tell whether a process's arguments, program first, are gunicorn's."""
+    return bool(arguments) and "gunicorn" in PurePath(arguments[0]).parts[-2:]
 
 
 def _split(text: str) -> list[str]:

@@ -343,9 +343,11 @@ def test_a_wrong_setting_is_told_in_one_line_and_nothing_starts(
         ("ephemeral", ("--workers=2", "--preload"), {}),
         ("persistent", (), {"WEB_CONCURRENCY": "2"}),
         ("persistent", (), {"GUNICORN_CMD_ARGS": "--workers 2"}),
+        ("persistent", ("-w", "2"), {"ENV_FOR_DYNACONF": "development"}),
+        ("ephemeral", ("-w", "2"), {"ENV_FOR_DYNACONF": "development"}),
     ],
 )
-def test_production_refuses_to_share_an_embedded_chroma_between_workers(
+def test_nobody_may_share_an_embedded_chroma_between_workers(
     tmp_path: Path, mode: str, arguments: tuple[str, ...], environ: dict[str, str]
 ) -> None:
     server = MemappServer(tmp_path, {"CHROMA_MODE": mode, **environ}, arguments=arguments)
@@ -355,7 +357,7 @@ def test_production_refuses_to_share_an_embedded_chroma_between_workers(
     first, fault = server.log().splitlines()
     assert first == "invalid configuration:"
     assert f"CHROMA_MODE = '{mode}'" in fault
-    assert "in production with 2 workers" in fault
+    assert ", with 2 workers" in fault
     assert "set CHROMA_MODE=http" in fault
 
 

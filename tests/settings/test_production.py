@@ -54,18 +54,18 @@ def test_production_refuses_embedded_chroma_under_several_workers(
     fault = only_fault(tmp_path, PRODUCTION | KEYS | {"CHROMA_MODE": mode} | workers)
 
     assert fault.startswith(
-        f"CHROMA_MODE = '{mode}' from environment variable CHROMA_MODE, in production with "
-        f"4 workers ({source}): "
+        f"CHROMA_MODE = '{mode}' from environment variable CHROMA_MODE, with 4 workers ({source}): "
     )
     assert fault.endswith("set CHROMA_MODE=http and run a Chroma server, or run one worker")
 
 
+@pytest.mark.parametrize("environment", ["development", "production"])
 def test_gunicorns_command_line_is_heard_where_the_app_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str
 ) -> None:
     for name in ("WEB_CONCURRENCY", "GUNICORN_CMD_ARGS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ENV_FOR_DYNACONF", "production")
+    monkeypatch.setenv("ENV_FOR_DYNACONF", environment)
     monkeypatch.setattr("sys.argv", ["/venv/bin/gunicorn", "-w", "4", "wsgi:app"])
 
     with pytest.raises(ConfigurationError, match=r"4 workers \(gunicorn's command line\)"):
@@ -82,15 +82,20 @@ def test_several_workers_over_a_server_are_fine(tmp_path: Path) -> None:
     refuse_workers(load(tmp_path, environ=PRODUCTION | KEYS | {"WEB_CONCURRENCY": "4"}), 4)
 
 
-def test_a_server_that_starts_several_workers_is_refused_embedded_chroma(tmp_path: Path) -> None:
-    settings = load(tmp_path, environ=PRODUCTION | KEYS | {"CHROMA_MODE": "persistent"})
+@pytest.mark.parametrize("environ", [PRODUCTION | KEYS, {}], ids=["production", "development"])
+def test_a_server_that_starts_several_workers_is_refused_embedded_chroma(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    settings = load(tmp_path, environ=environ | {"CHROMA_MODE": "persistent"})
 
-    with pytest.raises(ConfigurationError, match=r"in production with 2 workers \(the server\)"):
+    with pytest.raises(ConfigurationError, match=r"with 2 workers \(the server\)"):
         refuse_workers(settings, 2)
 
 
-def test_development_leaves_the_number_of_workers_to_the_folders_lock(tmp_path: Path) -> None:
-    refuse_workers(load(tmp_path, environ={"WEB_CONCURRENCY": "4"}), 4)
+def test_another_program_than_gunicorn_may_run_in_development_beside_its_variables(
+    tmp_path: Path,
+) -> None:
+    assert load(tmp_path, environ={"WEB_CONCURRENCY": "4"})["CHROMA_MODE"] == "persistent"
 
 
 @pytest.mark.parametrize(
