@@ -57,9 +57,9 @@ class DocumentFields(Body):
     @classmethod
     def read(cls) -> Self:
         """Validate the body of the request at hand, JSON or multipart."""
-        is_upload = request.mimetype == UPLOAD
-        document = UploadedDocument.from_form() if is_upload else NewDocument.from_json(json_body())
-        return cast("Self", document)
+        if request.mimetype == UPLOAD:
+            return cast("Self", UploadedDocument.from_form())
+        return cast("Self", NewDocument.from_json(json_body(or_else=f", or a file as '{UPLOAD}'")))
 
 
 class NewDocument(DocumentFields):

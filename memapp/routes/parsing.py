@@ -184,8 +184,11 @@ def parts_of(view: Callable[..., Any]) -> dict[str, type[Part]]:
     return parts
 
 
-def json_body() -> Any:
+def json_body(*, or_else: str = "") -> Any:
     """Decode the JSON body of the request at hand.
+
+    Args:
+        or_else: What the caller may send instead, for the message.
 
     Raises:
         Refused: there is no body, it is none of JSON, or not JSON at all.
@@ -197,7 +200,8 @@ def json_body() -> Any:
         raise Refused(malformed("the request has no body; send a JSON object"))
     # What nearly all send is compared before it is taken apart.
     if asked.environ.get("CONTENT_TYPE") != _JSON and not _is_json_in_utf8():
-        raise Refused(unsupported("send the body as 'Content-Type: application/json', in UTF-8"))
+        detail = f"send the body as 'Content-Type: {_JSON}', in UTF-8{or_else}"
+        raise Refused(unsupported(detail))
     refuse_encoding()
     try:
         return strict_json.read(raw)

@@ -133,6 +133,15 @@ def test_a_bad_form_is_refused_by_the_name_of_its_field(
     assert collection not in names
 
 
+def test_a_body_of_another_kind_is_refused_with_both_kinds_that_are_read(
+    client: CheckedClient,
+) -> None:
+    response = client.post("/v1/rag/documents", data=b"%PDF-", content_type="application/pdf")
+    assert response.status_code == 415
+    for kind in ("application/json", "multipart/form-data"):
+        assert kind in response.get_json()["detail"]
+
+
 def test_a_compressed_form_is_refused(client: CheckedClient) -> None:
     form = {"file": (io.BytesIO(b"x"), "a.txt")}
     headers = {"Content-Encoding": "gzip"}
