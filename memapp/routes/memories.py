@@ -46,6 +46,9 @@ memories = APIBlueprint(
     abp_tags=[Tag(name="Memories", description="Short texts of a user, found by meaning.")],
 )
 
+# Asked for by the wrong method, a call must not be taken for an id.
+_ONE = "/<other_than(batch, search):memory_id>"
+
 
 @memories.post("", responses={201: MemoryShape, 200: DeduplicatedShape})
 @needs("memory:write")
@@ -102,7 +105,7 @@ def forget(query: ForgottenMemories) -> Response:
     return answer(forgotten_members(forgotten))
 
 
-@memories.get("/<memory_id>", responses={200: MemoryShape, **NOT_FOUND})
+@memories.get(_ONE, responses={200: MemoryShape, **NOT_FOUND})
 @needs("memory:read")
 @checked
 def get_memory(path: MemoryPath) -> Response:
@@ -110,7 +113,7 @@ def get_memory(path: MemoryPath) -> Response:
     return answer(memory_members(wiring.memories().get(tenant(), path.memory_id)))
 
 
-@memories.patch("/<memory_id>", responses={200: MemoryShape, **NOT_FOUND})
+@memories.patch(_ONE, responses={200: MemoryShape, **NOT_FOUND})
 @needs("memory:write")
 @checked
 def revise(path: MemoryPath, body: ChangedMemory) -> Response:
@@ -119,7 +122,7 @@ def revise(path: MemoryPath, body: ChangedMemory) -> Response:
     return answer(memory_members(revised))
 
 
-@memories.delete("/<memory_id>", responses={204: None, **NOT_FOUND})
+@memories.delete(_ONE, responses={204: None, **NOT_FOUND})
 @needs("memory:write")
 @checked
 def delete_memory(path: MemoryPath) -> Response:
@@ -128,7 +131,7 @@ def delete_memory(path: MemoryPath) -> Response:
     return no_content()
 
 
-@memories.get("/<memory_id>/history", responses={200: HistoryShape, **NOT_FOUND})
+@memories.get(f"{_ONE}/history", responses={200: HistoryShape, **NOT_FOUND})
 @needs("memory:read")
 @checked
 def history(path: MemoryPath) -> Response:

@@ -117,6 +117,16 @@ def test_a_method_that_is_not_taken_is_405_and_says_which_are(
     assert allowed == {"GET", "HEAD", "POST", "DELETE"}
 
 
+@pytest.mark.parametrize("call", ["search", "batch"])
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_a_call_by_the_wrong_method_is_not_taken_for_an_id(
+    client: CheckedClient, call: str, method: str
+) -> None:
+    response = client.open(f"/v1/memories/{call}", method=method)
+    assert (response.status_code, response.get_json()["code"]) == (405, "method_not_allowed")
+    assert response.headers["Allow"] == "POST"
+
+
 def test_head_answers_as_get_does_but_without_a_body(client: CheckedClient) -> None:
     response = client.head("/health")
     assert (response.status_code, response.data) == (200, b"")
