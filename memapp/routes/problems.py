@@ -167,6 +167,6 @@ def _of_http(error: HTTPException) -> Problem:
 
 
 _DETAILS = {
-    HTTPStatus.NOT_FOUND: "there is no such path; /openapi.json lists all",
+    HTTPStatus.NOT_FOUND: "there is no such path; /docs shows all, /openapi.json lists them",
     HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method; Allow has those it takes",
 }

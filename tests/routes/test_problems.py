@@ -105,6 +105,7 @@ def test_every_error_of_memapp_has_a_problem_of_its_own() -> None:
 def test_a_path_that_does_not_exist_is_404(client: CheckedClient, path: str) -> None:
     response = client.get(path)
     assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
+    assert "/docs" in response.get_json()["detail"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "OPTIONS", "TRACE", "PROPFIND", "PATCH"])
