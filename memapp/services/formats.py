@@ -1,5 +1,6 @@
 """Find the reader for a file: by what the caller says, by its name, or by its first bytes."""
 
+import codecs
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -11,8 +12,14 @@ _UNTOLD = frozenset({"text/plain", "application/octet-stream", "binary/octet-str
 """Media types that clients send when they do not know better; a known suffix tells more."""
 
 _SNIFFED = 4096
+_KNOWN_BY_MARK = frozenset({"pdf", "docx"})
 _READABLE_AS_TEXT = frozenset({"html", "markdown"})
 _HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype html|html|head|body)\b", re.I | re.S)
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+"""How texts begin that may hold NUL bytes; the mark of UTF-32 (little endian) begins like the
+first."""
+
 _MARKDOWN = re.compile(rb"(?:\A|\n\r?\n)(?:#{1,6} \S|```|~~~)")
 
 
@@ -57,18 +64,43 @@ def _by_format(readers: Sequence[Reader], name: str) -> Reader:
     for reader in readers:
         if name in reader.formats:
             return reader
-    known = ", ".join(sorted(one for reader in readers for one in reader.formats))
-    raise InvalidInput([FieldError("/format", f"is not a format; use one of: {known}")])
+    detail = f"is not a format; use one of: {_known(readers)}"
+    raise InvalidInput([FieldError("/format", detail)])
+
+
+def _known(readers: Sequence[Reader]) -> str:
+    return ", ".join(sorted(one for reader in readers for one in reader.formats))
 
 
 def _by_content(readers: Sequence[Reader], content: bytes) -> Reader:
+    if _is_binary(content):
+        detail = f"is neither text nor of a format that this server reads: {_known(readers)}"
+        raise InvalidInput([FieldError("/file", detail)])
     looks = _look(content[:_SNIFFED])
     for wanted in (looks, "text") if looks in _READABLE_AS_TEXT else (looks,):
         for reader in readers:
             if wanted in reader.formats:
                 return reader
-    detail = f"looks like {looks}, which this server has no reader for; see its setting READERS"
+    detail = (
+        f"looks like {looks}, which this server has no reader for; it reads {_known(readers)} "
+        "(its setting READERS)"
+    )
     raise InvalidInput([FieldError("/file", detail)])
+
+
+def _is_binary(content: bytes) -> bool:
+    """Tell whether a file is certainly no text and begins like nothing that has a reader."""
+    beginning = content[:_SNIFFED]
+    if beginning.startswith(_WIDE) or _look(beginning) in _KNOWN_BY_MARK:
+        return False
+    if b"\0" in beginning:
+        return True
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        # Without control characters it may be text in an old encoding; its reader says so.
+        return _CONTROLS.search(beginning) is not None
+    return False
 
 
 def _look(beginning: bytes) -> str:

@@ -104,8 +104,7 @@ class Ingestion:
         read = _read(reader, ingest)
         chunks = chunks_of(read, limit=self._chunk_characters, overlap=self._chunk_overlap)
         if not chunks:
-            detail = "holds no text; a scanned document must be recognised (OCR) first"
-            raise InvalidInput([FieldError(ingest.pointer, detail)])
+            raise InvalidInput([FieldError(ingest.pointer, "holds no text")])
         now = self._clock()
         document = Document(
             id=document_id,

@@ -30,6 +30,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.mark.parametrize(
     ("name", "content", "rule"),
     [
+        ("picture.png", b"\x89PNG\r\n\x1a\n\x00", "neither text nor of a format"),
         ("empty.txt", b"", "holds no text"),
         ("blank.md", b" \n\t\n", "holds no text"),
         ("blank.html", b"<html><body></body></html>", "holds no text"),
@@ -63,6 +64,7 @@ def test_a_hostile_file_gets_a_clear_answer_and_leaves_nothing(
     assert answer.content_type == "application/problem+json"
     assert error["pointer"] == "/file"
     assert rule in error["detail"]
+    assert ("OCR" in error["detail"]) == (name == "scanned.pdf")
     assert "root:" not in json.dumps(problem)
     stored = client.get(f"/v1/rag/documents/d?collection={collection}")
     assert stored.status_code == 404

@@ -87,6 +87,29 @@ def test_a_file_that_no_reader_can_read_is_refused(content: bytes) -> None:
     assert caught.value.errors[0].pointer == "/file"
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+        b"\x08\x07\x12\x07pytorch\xff",
+        b"GIF89a\x01\x02\xf0",
+    ],
+    ids=["png", "onnx", "gif"],
+)
+def test_a_file_that_is_no_text_is_refused_with_the_formats_that_are_read(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match="htm, html, markdown, md, pdf, text, txt") as caught:
+        choose(content, media_type="image/png", name="picture.png")
+
+    assert caught.value.errors[0].pointer == "/file"
+
+
+@pytest.mark.parametrize(
+    "content", ["\ufeffwide".encode("utf-16-le"), "\ufeffwide".encode("utf-32-be"), b"caf\xe9"]
+)
+def test_text_in_another_encoding_is_left_to_its_reader(content: bytes) -> None:
+    assert choose(content, name="file.unknown") == "text"
+
+
 def test_markdown_and_html_are_text_where_nothing_reads_them_better() -> None:
     assert choose(b"# Title", readers=[text.create()]) == "text"
     assert choose(b"<html>", readers=[text.create()]) == "text"
