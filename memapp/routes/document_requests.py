@@ -15,6 +15,7 @@ from memapp.routes.fields import (
     DOCUMENT_FILTER,
     MAX_FORMAT_CHARACTERS,
     MAX_RESULTS,
+    MAX_SOURCE_CHARACTERS,
     CollectionName,
     DocumentIdentifier,
     Line,
@@ -100,6 +101,9 @@ class UploadedDocument(DocumentFields):
     file: Annotated[FileStorage, WithJsonSchema({"type": "string", "format": "binary"})] = Field(
         description="The content."
     )
+    source: Source | None = Field(
+        None, description="Where it came from, for citations; by default the file's name."
+    )
 
     @classmethod
     def from_form(cls) -> Self:
@@ -111,17 +115,24 @@ class UploadedDocument(DocumentFields):
 
     def ingest(self) -> Ingest:
         """Return the document as services take it."""
+        name = (self.file.filename or "").replace("\\", "/").rpartition("/")[2]
         return Ingest(
             collection=self.collection,
             content=self.file.read(),
             id=self.id,
             title=self.title,
-            source=self.source,
+            source=_citable(name) if self.source is None else self.source,
             metadata=self.metadata,
             format=self.format,
             media_type=self.file.mimetype or None,
-            name=(self.file.filename or "").replace("\\", "/").rpartition("/")[2],
+            name=name,
         )
+
+
+def _citable(name: str) -> str | None:
+    """Return a file's name where it keeps the rules of a source, which its caller never chose."""
+    is_fit = name.isprintable() and name.strip() and len(name) <= MAX_SOURCE_CHARACTERS
+    return name if is_fit else None
 
 
 def _json_field(text: str, pointer: str) -> Any:

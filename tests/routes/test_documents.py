@@ -133,6 +133,30 @@ def test_a_bad_form_is_refused_by_the_name_of_its_field(
     assert collection not in names
 
 
+@pytest.mark.parametrize(
+    ("fields", "name", "source"),
+    [
+        ({}, "drinks.md", "drinks.md"),
+        ({}, "docs/drinks.md", "drinks.md"),
+        ({"source": "https://example.com"}, "drinks.md", "https://example.com"),
+        ({}, f"{'x' * 5000}.md", None),
+        ({}, "a\u202eb\x7f.md", None),
+        ({}, " ", None),
+    ],
+)
+def test_an_upload_is_cited_by_the_name_of_its_file_unless_a_source_is_given(
+    client: CheckedClient,
+    collection: str,
+    fields: dict[str, str],
+    name: str,
+    source: str | None,
+) -> None:
+    form = {"file": (io.BytesIO(TEXT.encode()), name), "collection": collection, **fields}
+    uploaded = client.post("/v1/rag/documents", data=form)
+    assert uploaded.status_code == 201
+    assert uploaded.get_json()["source"] == source
+
+
 def test_a_body_of_another_kind_is_refused_with_both_kinds_that_are_read(
     client: CheckedClient,
 ) -> None:
