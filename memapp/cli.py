@@ -21,6 +21,18 @@ _root = click.option(
     help="Folder of settings.toml and .env; the current one if not given.",
 )
 
+_PLACES_OF_AN_ENTRY = """\
+What lets it in, to be pasted into one of these; further entries follow in the same line.
+
+A shell ('first entry;second entry'):
+export MEMAPP_API_KEYS='{entry}'
+
+.env, or an environment file of systemd ('first entry;second entry'):
+MEMAPP_API_KEYS='{entry}'
+
+.secrets.toml, under [production] (["first entry", "second entry"]):
+API_KEYS = ["{entry}"]"""
+
 
 @click.group()
 @click.version_option(package_name="memapp")
@@ -61,7 +73,7 @@ def keys_group() -> None:
     help=f"'all', or some of {','.join(keys.SCOPES)}",
 )
 def new(*, tenant: str, scopes: str) -> None:
-    """Make a key, show it once, and show the entry that lets it in.
+    """Make a key, show it once, and show the lines that let it in, ready to paste.
 
     Only the entry is kept; whoever loses the key needs a new one.
     """
@@ -72,8 +84,7 @@ def new(*, tenant: str, scopes: str) -> None:
         raise click.ClickException(str(error)) from error
     click.echo("Key, shown this once; the caller sends it as 'Authorization: Bearer <key>':")
     click.echo(f"{key}\n")
-    click.echo("Entry for the list API_KEYS in .secrets.toml, or for MEMAPP_API_KEYS:")
-    click.echo(f'"{entry}"')
+    click.echo(_PLACES_OF_AN_ENTRY.format(entry=entry))
 
 
 @main.command()

@@ -21,6 +21,7 @@ ALL_SCOPES = "all"
 _TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _TENANT_RULE = "1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit"
 _SCOPES_RULE = f"'{ALL_SCOPES}' or some of {','.join(SCOPES)}, parted by commas alone"
+_QUOTES = tuple("'\"`\u2018\u2019\u201c\u201d")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -125,6 +126,12 @@ def faults_in(entries: Sequence[str]) -> Iterator[str]:
 
 
 def _faults_of(entry: str) -> Iterator[str]:
+    if entry.strip()[:1] in _QUOTES or entry.strip()[-1:] in _QUOTES:
+        yield (
+            "begins or ends with a quotation mark; write it without: quotes belong around all of a "
+            "variable's value, and once (docker's --env-file takes none at all)"
+        )
+        return
     parts = entry.split()
     if len(parts) != 3:  # noqa: PLR2004
         yield (

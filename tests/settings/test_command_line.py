@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from memapp.cli import main
 from memapp.keys import Keyring, Principal
-from memapp.settings import DECLARED, markdown_table
+from memapp.settings import DECLARED, load, markdown_table
 
 
 @pytest.fixture(autouse=True)
@@ -77,23 +77,32 @@ def test_config_prints_the_readmes_table(tmp_path: Path) -> None:
     assert result.output == markdown_table()
 
 
-def test_a_new_key_is_let_in_by_the_entry_shown_with_it() -> None:
+@pytest.mark.parametrize("place", ["shell", ".env", ".secrets.toml"])
+def test_a_new_key_is_let_in_by_any_line_shown_with_it_pasted_as_it_is(
+    tmp_path: Path, place: str
+) -> None:
     result = CliRunner().invoke(
         main, ["keys", "new", "--tenant", "acme", "--scopes", "memory:read,rag:read"]
     )
 
     lines = result.output.splitlines()
     (key,) = (line for line in lines if line.startswith("memapp_"))
-    (entry,) = (line.strip('"') for line in lines if line.startswith('"acme '))
-    assert Keyring.from_entries([entry]).find(key) == Principal(
-        "acme", frozenset({"memory:read", "rag:read"})
-    )
+    begin = {"shell": "export MEMAPP_", ".env": "MEMAPP_", ".secrets.toml": "API_KEYS = "}
+    (line,) = (line for line in lines if line.startswith(begin[place]))
+    environ = {"ENV_FOR_DYNACONF": "production"}
+    if place == "shell":
+        asked = ["sh", "-c", f'{line}\nprintf %s "$MEMAPP_API_KEYS"']
+        environ["MEMAPP_API_KEYS"] = subprocess.check_output(asked, text=True)
+    else:
+        (tmp_path / place).write_text(f"{'[production]' * (place != '.env')}\n{line}\n")
+    keyring = Keyring.from_entries(load(tmp_path, environ=environ)["API_KEYS"])
+    assert keyring.find(key) == Principal("acme", frozenset({"memory:read", "rag:read"}))
 
 
 def test_a_new_key_may_do_all_unless_told_otherwise() -> None:
     result = CliRunner().invoke(main, ["keys", "new", "--tenant", "acme"])
 
-    assert '"acme all ' in result.output
+    assert '["acme all ' in result.output
 
 
 @pytest.mark.parametrize("arguments", [["--tenant", "A b"], ["--tenant", "a", "--scopes", "read"]])

@@ -73,6 +73,9 @@ def test_an_empty_keyring_lets_nobody_in() -> None:
     ("entry", "rule"),
     [
         ("", "has 0 parts"),
+        (f'"acme all {DIGEST}"', "begins or ends with a quotation mark"),
+        (f"'acme all {DIGEST}", "begins or ends with a quotation mark"),
+        (f"acme all {DIGEST}\N{RIGHT DOUBLE QUOTATION MARK} ", "begins or ends with a quotation"),
         (f"acme {DIGEST}", "has 2 parts"),
         (f"acme memory:read, rag:read {DIGEST}", "has 4 parts"),
         (f"Acme all {DIGEST}", "names a tenant"),
