@@ -17,6 +17,8 @@ from memapp.settings.declarations import (
 
 _VARIABLES = tuple(variable for setting in DECLARED for variable in setting.variables)
 
+_MEANT_AS_SWITCH = re.compile(rf"{PREFIX}(ENV|ENVIRONMENT|ENV_FOR_\w+)")
+
 # Kubernetes injects such variables for every service of the namespace, one called "memapp" or
 # "chroma" included.
 # https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
@@ -102,7 +104,7 @@ def environment_fault(name: str, source: str) -> str:
 
 
 def _unknown_variable(name: str, place: str) -> str:
-    hint = nearest(name, _VARIABLES)
+    hint = SWITCH if _MEANT_AS_SWITCH.fullmatch(name) else nearest(name, _VARIABLES)
     return f"{name} in {place}: there is no such setting" + (
         f"; did you mean {hint}?" if hint else "; remove it ('memapp config' lists all settings)"
     )

@@ -16,6 +16,15 @@ def test_an_unknown_memapp_variable_like_no_other_is_refused(tmp_path: Path) -> 
     assert only_fault(tmp_path, {"MEMAPP_ZZZ": "1"}).startswith("MEMAPP_ZZZ in the environment:")
 
 
+@pytest.mark.parametrize("name", ["MEMAPP_ENV", "MEMAPP_ENVIRONMENT", "MEMAPP_ENV_FOR_DYNACONF"])
+def test_a_variable_meant_to_choose_the_environment_is_pointed_to_the_one_that_does(
+    tmp_path: Path, name: str
+) -> None:
+    assert only_fault(tmp_path, {name: "production"}) == (
+        f"{name} in the environment: there is no such setting; did you mean ENV_FOR_DYNACONF?"
+    )
+
+
 def test_a_misspelt_prefix_is_refused(tmp_path: Path) -> None:
     assert only_fault(tmp_path, {"MEMAP_AUTH": "keys"}).endswith("did you mean MEMAPP_AUTH?")
 
