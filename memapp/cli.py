@@ -111,11 +111,14 @@ def reembed(*, root: Path) -> None:
     from memapp import wiring  # noqa: PLC0415 - see above
 
     with _app(root):
-        done = 0
+        recomputed = right = 0
         for step in wiring.reembed():
-            done += step.is_last
+            if step.was_right:
+                right += 1
+                continue
+            recomputed += step.is_last
             click.echo(f"{step.collection}: {step.done} of {step.total}")
-        click.echo(f"{done} collections now hold vectors of the configured embedder")
+        click.echo(f"recomputed {recomputed} collections; {right} were right already")
 
 
 @contextmanager

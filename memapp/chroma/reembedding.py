@@ -29,11 +29,16 @@ Wording = Callable[[str, Mapping[str, Any], str], str]
 
 @dataclass(frozen=True, slots=True)
 class Reembedded:
-    """How far one collection is: `done` of `total` records."""
+    """How far one collection is: `done` of `total` records.
+
+    Attributes:
+        was_right: It had been written with this embedder, and nothing was done.
+    """
 
     collection: str
-    done: int
-    total: int
+    done: int = 0
+    total: int = 0
+    was_right: bool = False
 
     @property
     def is_last(self) -> bool:
@@ -57,7 +62,9 @@ def reembed(connection: Connection, embedder: Embedder, wording: Wording) -> Ite
         old = connection.find(name)
         if old is None or KEY not in old.metadata:
             continue
-        if old.metadata[KEY] != str(embedder.identity):
+        if old.metadata[KEY] == str(embedder.identity):
+            yield Reembedded(name, was_right=True)
+        else:
             yield from _rebuild(connection, old, embedder, wording)
 
 

@@ -86,7 +86,9 @@ def test_all_is_found_by_the_new_embedder_and_nothing_else_has_changed(
     changed = next(memory for memory in after if memory.metadata)
     assert [old.version for old in store.versions("acme", changed)] == [1]
     assert not [name for name in connection.names() if name.startswith(reembedding.PREFIX)]
-    assert list(reembed(connection, NEW, wording)) == []
+    again = list(reembed(connection, NEW, wording))
+    assert {step.collection for step in again} == {step.collection for step in steps}
+    assert all(step.was_right for step in again)
 
 
 def test_only_what_has_a_text_gets_its_vector_and_the_rest_each_another(
