@@ -81,7 +81,8 @@ def new(*, tenant: str, scopes: str) -> None:
     try:
         entry = keys.entry_for(key, tenant=tenant, scopes=scopes.split(","))
     except ConfigurationError as error:
-        raise click.ClickException(str(error)) from error
+        option, _, fault = error.faults[0].partition(": ")
+        raise click.BadParameter(fault, param_hint=f"--{option}") from error
     click.echo("Key, shown this once; the caller sends it as 'Authorization: Bearer <key>':")
     click.echo(f"{key}\n")
     click.echo(_PLACES_OF_AN_ENTRY.format(entry=entry))

@@ -105,11 +105,18 @@ def test_a_new_key_may_do_all_unless_told_otherwise() -> None:
     assert '["acme all ' in result.output
 
 
-@pytest.mark.parametrize("arguments", [["--tenant", "A b"], ["--tenant", "a", "--scopes", "read"]])
-def test_no_key_is_made_for_a_wrong_tenant_or_scope(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--tenant", "A b"], "Invalid value for --tenant: 'A b' is not 1 to 63 of"),
+        (["--tenant", "a", "--scopes", "read"], "Invalid value for --scopes: 'read' is not 'all'"),
+    ],
+)
+def test_no_key_is_made_for_a_wrong_tenant_or_scope(arguments: list[str], fault: str) -> None:
     result = CliRunner().invoke(main, ["keys", "new", *arguments])
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
+    assert fault in result.output
     assert "memapp_" not in result.output
 
 
