@@ -4,9 +4,10 @@ A further command is one more function under `main`. Chroma and onnxruntime take
 so whoever needs them imports them inside the command.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -93,8 +94,9 @@ def new(*, tenant: str, scopes: str) -> None:
 def sweep(*, root: Path) -> None:
     """Remove what has expired and what dead ingests left behind.
 
-    Nothing of it is ever found, swept or not; this gives the space back. Run it daily. In
-    persistent mode, stop the app first: the folder belongs to one process.
+    Nothing of it is ever found, swept or not; this gives the space back. Run it daily, as the app
+    runs: in its folder, with its environment. In persistent mode, stop the app first: the folder
+    belongs to one process. An embedded store that is not there is refused, with exit code 2.
     """
     from memapp import wiring  # noqa: PLC0415 - see above
 
@@ -107,7 +109,8 @@ def sweep(*, root: Path) -> None:
 def reembed(*, root: Path) -> None:
     """Compute all vectors anew, after the embedder was changed; stop the app first.
 
-    Texts are kept, so nothing is lost. A run that is cut off is finished by the next one.
+    Texts are kept, so nothing is lost. A run that is cut off is finished by the next one. Run it as
+    the app runs, like sweep.
     """
     from memapp import wiring  # noqa: PLC0415 - see above
 
@@ -124,14 +127,44 @@ def reembed(*, root: Path) -> None:
 
 @contextmanager
 def _app(root: Path) -> Iterator[None]:
-    """Run the body in the context of the app in a folder, as its requests do."""
+    """Run the body in the context of the app in a folder, as its requests do; name its store."""
     from memapp.app import create_app  # noqa: PLC0415 - see above
 
     try:
-        with create_app(root).app_context():
+        app = create_app(root)
+        _refuse_to_make(app.config)
+        click.echo(f"store: {_store(app.config)}")
+        with app.app_context():
             yield
     except MemappError as error:
         raise click.ClickException(str(error)) from error
+
+
+def _refuse_to_make(config: Mapping[str, Any]) -> None:
+    """Refuse an embedded store that is not there: opened, it would be made, and be empty."""
+    mode = config["CHROMA_MODE"]
+    if mode == "ephemeral":
+        fault = "CHROMA_MODE = 'ephemeral': the store lies in the app's memory, out of reach"
+        raise click.UsageError(fault)
+    folders = [Path(config[name]) for name in ("CHROMA_DB_PATH", "CHROMA_PERSIST_DIR")]
+    if mode == "persistent" and not any((one / "chroma.sqlite3").exists() for one in folders):
+        fault = (
+            f"there is no store at {_store(config)}, in the environment {config['ENVIRONMENT']}; "
+            "run this as the app runs: in its folder (or with --root), with the same "
+            "ENV_FOR_DYNACONF and CHROMA_* variables"
+        )
+        raise click.UsageError(fault)
+
+
+def _store(config: Mapping[str, Any]) -> str:
+    """Say where a store is, for people."""
+    places = {
+        "persistent": "{CHROMA_DB_PATH} and {CHROMA_PERSIST_DIR}",
+        "http": "{CHROMA_HOST}:{CHROMA_PORT}",
+        "cloud": "{CHROMA_CLOUD_HOST}",
+    }
+    mode = config["CHROMA_MODE"]
+    return f"{mode} {places.get(mode, '').format_map(config)}".strip()
 
 
 def _columns(settings: Settings) -> Sequence[str]:

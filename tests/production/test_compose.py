@@ -126,6 +126,17 @@ def test_every_service_has_the_time_it_needs_to_stop() -> None:
     assert "\nKillMode=mixed\n" in unit
 
 
+def test_the_daily_sweep_under_systemd_works_on_the_store_of_the_app() -> None:
+    lines = {
+        name: set((ROOT / f"deploy/systemd/{name}.service").read_text().splitlines())
+        for name in ("memapp", "memapp-sweep")
+    }
+    for begin in ("WorkingDirectory=", "Environment=", "EnvironmentFile="):
+        of_app = {line for line in lines["memapp"] if line.startswith(begin)}
+        assert of_app
+        assert of_app == {line for line in lines["memapp-sweep"] if line.startswith(begin)}
+
+
 def test_the_gates_files_exist_and_its_script_can_be_run(chroma_services: dict[str, Any]) -> None:
     sources = {Path(of["source"]): of["target"] for of in chroma_services["gate"]["volumes"]}
     assert len(sources) == 3

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from memapp.app import create_app
 from memapp.cli import main
 from memapp.keys import Keyring, Principal
 from memapp.settings import DECLARED, load, markdown_table
+from tests.chroma_server import free_port
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +120,57 @@ def test_no_key_is_made_for_a_wrong_tenant_or_scope(arguments: list[str], fault:
     assert result.exit_code == 2
     assert fault in result.output
     assert "memapp_" not in result.output
+
+
+@pytest.mark.parametrize("command", ["sweep", "reembed"])
+def test_a_store_that_is_not_there_is_refused_and_not_made(tmp_path: Path, command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--root", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert f"there is no store at persistent {tmp_path}/data/chroma_memory and" in result.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_in_the_memory_of_another_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHROMA_MODE", "ephemeral")
+
+    result = CliRunner().invoke(main, ["sweep", "--root", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert "the store lies in the app's memory" in result.output
+
+
+def test_a_sweep_names_the_folders_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMAPP_EMBEDDER", "hash")
+    app = create_app(tmp_path)
+    app.test_client().post("/v1/memories", json={"user_id": "ann", "text": "tea"})
+    app.extensions["memapp.chroma"].close()
+
+    result = CliRunner().invoke(main, ["sweep", "--root", str(tmp_path)])
+
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        f"store: persistent {tmp_path}/data/chroma_memory and {tmp_path}/data/chroma",
+        "removed 0 records",
+    ]
+
+
+def test_a_sweep_names_the_server_and_no_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = str(free_port())
+    for name, value in {"MODE": "http", "PORT": port, "AUTH_TOKEN": "hunter2"}.items():
+        monkeypatch.setenv(f"CHROMA_{name}", value)
+
+    result = CliRunner().invoke(main, ["sweep", "--root", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert result.output.splitlines()[0] == f"store: http localhost:{port}"
+    assert "hunter2" not in result.output
 
 
 def test_the_commands_do_not_import_what_takes_seconds(tmp_path: Path) -> None:
