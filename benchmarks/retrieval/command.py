@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.retrieval.data_sets import DataSet, MarkedTexts, read_data_sets
+from benchmarks.retrieval.data_sets import DataSet, MarkedTexts, NoDataSet, read_data_sets
 from benchmarks.retrieval.exhaustive import Exhaustive
 from benchmarks.retrieval.literal_cases import literal_cases
 from benchmarks.retrieval.measuring import measure
@@ -20,13 +21,20 @@ from benchmarks.retrieval.results import Ingested, Results, Row
 from benchmarks.retrieval.service import Searched, Service
 from benchmarks.retrieval.tables import chart, markdown
 
+# Not MEMAPP_…: memapp, started from the same shell, would take it for a setting it does not know.
+KEY_VARIABLE = "BENCHMARK_API_KEY"
+
 _Item = TypeVar("_Item")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     options = _options(arguments)
-    data_sets = [*read_data_sets(options.folder), literal_cases()]
+    try:
+        data_sets = [*read_data_sets(options.folder), literal_cases()]
+    except NoDataSet as error:
+        print(f"python -m benchmarks.retrieval: {error}", file=sys.stderr)
+        return 2
     with Progress(console=Console(stderr=True), transient=True) as progress:
         results = _Run(data_sets, progress).go(options)
     print(markdown(results.rows, results.ingested))
@@ -48,7 +56,7 @@ class _Run:
 
     def go(self, options: argparse.Namespace) -> Results:
         if options.url is not None:
-            self._measure(Service(options.url, os.environ.get("MEMAPP_KEY")), self._data_sets)
+            self._measure(Service(options.url, os.environ.get(KEY_VARIABLE)), self._data_sets)
         else:
             with own_app({}, workers=options.workers) as url:
                 self._measure(Service(url), self._data_sets)
@@ -89,7 +97,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.retrieval",
         description="Measure how well memapp ranks, through its HTTP API: the data sets of a "
         "folder, and one of our own about literal strings.",
-        epilog="With --url, an API key is read from the environment variable MEMAPP_KEY.",
+        epilog=f"With --url, an API key is read from the environment variable {KEY_VARIABLE}.",
     )
     parser.add_argument("folder", type=Path, help="a data set, or a folder of data sets")
     parser.add_argument("--url", help="a running memapp; by default one is started")

@@ -95,19 +95,24 @@ class MarkedTexts:
 DataSet = Conversations | Collection | MarkedTexts
 
 
+class NoDataSet(ValueError):
+    """A folder holds no data set; says what one must hold."""
+
+
 def read_data_sets(folder: Path) -> list[DataSet]:
     """Read the data set in a folder, or all those in its folders, by name.
 
     Raises:
-        ValueError: there is none.
+        NoDataSet: there is none.
     """
-    found = [folder] if _is_data_set(folder) else sorted(filter(_is_data_set, folder.iterdir()))
+    folders = [folder, *sorted(folder.iterdir())] if folder.is_dir() else []
+    found = folders[:1] if _is_data_set(folder) else list(filter(_is_data_set, folders))
     if not found:
         message = (
-            f"{folder} holds no data set: neither it nor a folder in it has queries.jsonl or "
-            "questions.jsonl"
+            f"{folder} holds no data set: it, or a folder in it, must hold corpus.jsonl, "
+            "queries.jsonl and qrels.tsv, or *.md and questions.jsonl (docs/retrieval.md)"
         )
-        raise ValueError(message)
+        raise NoDataSet(message)
     return [read_data_set(one) for one in found]
 
 

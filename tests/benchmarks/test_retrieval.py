@@ -12,6 +12,7 @@ from benchmarks.retrieval.data_sets import (
     Collection,
     Conversations,
     MarkedTexts,
+    NoDataSet,
     read_data_set,
     read_data_sets,
 )
@@ -105,8 +106,17 @@ def test_one_data_set_can_be_named_alone(folder: Path) -> None:
 
 
 def test_a_folder_without_data_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="holds no data set"):
+    with pytest.raises(NoDataSet, match="holds no data set"):
         read_data_sets(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nowhere")]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "must hold corpus.jsonl, queries.jsonl and qrels.tsv" in line
 
 
 def test_questions_without_an_answer_are_no_part_of_the_headline(folder: Path) -> None:
