@@ -32,6 +32,7 @@ from memapp.check.findings import Finding, Tally, Wrong
 from memapp.check.report import Report
 
 LIST_PAGE = 200
+_FORBIDDEN = 403
 
 Progress = Callable[[str], None]
 """Told what is going on, in a few words."""
@@ -51,8 +52,16 @@ def check(target: Target, plan: Plan, progress: Progress) -> Report:
     """
     tally = Tally()
     deployment = Deployment(target, tally)
-    if deployment.ask("list", "GET", MEMORIES, params=_of(plan.users[0]), expect=[200]) is None:
+    first = _of(plan.users[0])
+    answer = deployment.ask("list", "GET", MEMORIES, params=first, expect=[200, _FORBIDDEN])
+    if answer is None:
         raise NotTestable(tally.examples[0].detail)
+    # What comes of it otherwise is no finding yet.
+    probe, dry = Deployment(target, Tally()), {**first, "dry_run": "true"}
+    may_write = probe.ask("forget", "DELETE", MEMORIES, params=dry, expect=[200, 204, _FORBIDDEN])
+    if _FORBIDDEN in {answer.status, may_write.status if may_write else 0}:
+        message = "the key needs the scopes memory:read and memory:write, and lacks one (403)"
+        raise NotTestable(message)
     begin = time.monotonic()
     try:
         items, lost = _drive(plan, target, tally, progress)

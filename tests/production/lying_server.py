@@ -35,6 +35,7 @@ class LyingStore:
 
     def __init__(self, lie: str) -> None:
         assert lie in LIES
+        self.forbids = ""
         self.lie = lie
         self.present: dict[str, dict[str, Any]] = {}
         self.former: dict[str, dict[str, Any]] = {}
@@ -146,6 +147,8 @@ def _break_every_tenth(app: Flask, store: LyingStore) -> None:
         with lock:
             store.requests += 1
             is_tenth = store.requests % 10 == 0
+        if request.method == store.forbids:
+            return Response("forbidden", 403)
         if is_tenth and store.lie.startswith("answers every tenth"):
             return Response("broken", 500)
         if is_tenth and store.lie.startswith("hangs up"):
@@ -155,9 +158,11 @@ def _break_every_tenth(app: Flask, store: LyingStore) -> None:
 
 
 @contextmanager
-def lying_server(lie: str) -> Iterator[str]:
-    """Serve while the block runs; give the address."""
-    server = make_server("127.0.0.1", 0, make_app(LyingStore(lie)), threaded=True)
+def lying_server(lie: str, *, forbids: str = "") -> Iterator[str]:
+    """Serve while the block runs, `forbids` a method of HTTP perhaps; give the address."""
+    store = LyingStore(lie)
+    store.forbids = forbids
+    server = make_server("127.0.0.1", 0, make_app(store), threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -97,6 +97,17 @@ def test_a_deployment_that_is_down_is_reported_in_one_line() -> None:
     assert run.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("forbidden", ["GET", "DELETE"])
+def test_a_key_that_may_not_read_and_write_is_told_at_once(forbidden: str) -> None:
+    with lying_server("none", forbids=forbidden) as url:
+        run = run_check(url)
+    assert run.returncode == 2
+    assert run.stderr == (
+        "memapp-check: cannot test this deployment: the key needs the scopes memory:read and "
+        "memory:write, and lacks one (403)\n"
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [[], ["localhost:8080"], ["ftp://x"], ["http://x", "--clients", "1"]],
