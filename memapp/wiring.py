@@ -261,7 +261,8 @@ class _Rooms:
 
         chroma = self.chroma.get()
         connections = Connections(chroma.memories, chroma.documents)
-        return ChromaHealth(connections, server_of(self._config))
+        is_production = self._config["ENVIRONMENT"] == "production"
+        return ChromaHealth(connections, server_of(self._config), warns=is_production)
 
 
 def _rooms() -> _Rooms:

@@ -28,15 +28,20 @@ _log = logging.getLogger(__name__)
 class ChromaHealth:
     """The health of one app's Chroma; safe for many threads."""
 
-    def __init__(self, connections: Connections, server: ChromaConfig | None) -> None:
+    def __init__(
+        self, connections: Connections, server: ChromaConfig | None, *, warns: bool = False
+    ) -> None:
         """Look at an app's connections.
 
         Args:
             connections: Those that the app uses.
             server: The server that they reach by http; None for all other modes.
+            warns: Whether to warn of a server that lets everybody in although no token is
+                configured; with a token, that is always warned of.
         """
         self._connections = connections
         self._server = server
+        self._warns = warns
         self._lock = threading.Lock()
         self._believed: TokenCheck = "not_applicable"
         self._believed_until = 0.0
@@ -62,13 +67,15 @@ class ChromaHealth:
             if time.monotonic() >= self._believed_until:
                 before, self._believed = self._believed, _probe(self._server)
                 self._believed_until = time.monotonic() + REMEMBER_SECONDS
-                if self._server.token and self._believed == "not_enforced" != before:
-                    _log.warning(_OPEN_DOOR, self._server.host, self._server.port)
+                is_news = self._believed == "not_enforced" != before
+                if is_news and (self._server.token or self._warns):
+                    setting = "is set, but" if self._server.token else "is not set, and"
+                    _log.warning(_OPEN_DOOR, setting, self._server.host, self._server.port)
             return self._believed
 
 
 _OPEN_DOOR = (
-    "CHROMA_AUTH_TOKEN is set, but the Chroma server at %s:%s lets wrong tokens in: Chroma 1.x "
+    "CHROMA_AUTH_TOKEN %s the Chroma server at %s:%s lets wrong tokens in: Chroma 1.x "
     "checks none itself, put a gate in front of it (docker-compose.chromadb.yml has one)"
 )
 

@@ -85,6 +85,25 @@ def test_a_server_that_ignores_tokens_is_found_out_and_logged_once(
     ]
 
 
+@pytest.mark.xdist_group("chroma-server")
+@pytest.mark.parametrize("environment", ["production", "development"])
+def test_production_is_warned_once_of_an_open_server_without_a_token(
+    make_app: MakeApp,
+    chroma_server: ChromaServer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str,
+) -> None:
+    monkeypatch.setenv("ENV_FOR_DYNACONF", environment)
+    client = checked_client(_on_server(make_app, chroma_server.port))
+    with caplog.at_level(logging.WARNING, "memapp.chroma.health"):
+        answers = [client.get("/health/chromadb").get_json() for _ in range(2)]
+    assert [answer["auth"] for answer in answers] == ["not_enforced"] * 2
+    assert [record.message[:33] for record in caplog.records] == [
+        "CHROMA_AUTH_TOKEN is not set, and"
+    ] * (environment == "production")
+
+
 @pytest.fixture
 def gate() -> Iterator[ThreadingHTTPServer]:
     """Something on a port that refuses every token."""
