@@ -157,7 +157,7 @@ def _of_http(error: HTTPException) -> Problem:
     if isinstance(error, RequestEntityTooLarge):
         return _too_large()
     if isinstance(error, ClientDisconnected):
-        detail = "the body ended before all of it had arrived"
+        detail = "the body ended before all of it had arrived, or is badly cut into chunks"
         return Problem(HTTPStatus.BAD_REQUEST, "incomplete_body", detail)
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     kept = {"Allow", "Retry-After", "WWW-Authenticate"}

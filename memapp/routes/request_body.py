@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import IO, TYPE_CHECKING, cast
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 if TYPE_CHECKING:
@@ -65,5 +66,6 @@ class _PromisedBody(io.RawIOBase):
     def _receive(self, most: int) -> bytes:
         try:
             return self._source.read(most)
-        except (OSError, ValueError) as error:  # What servers raise for a broken chunk or socket.
+        # What servers raise for a broken socket or chunk; gunicorn has its own for chunks.
+        except (OSError, ValueError, ParseException) as error:
             raise ClientDisconnected from error

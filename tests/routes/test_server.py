@@ -57,6 +57,28 @@ def test_a_body_that_is_cut_off_stores_nothing_although_it_looks_whole(
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"zz\r\nabc\r\n0\r\n\r\n",
+        b"-1\r\n\r\n",
+        b"5;a=b\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcXX0",
+        b"0\r\n:\r\n\r\n",
+    ],
+    ids=["size", "negative size", "too little", "no end", "trailer"],
+)
+def test_a_body_that_is_badly_cut_into_chunks_is_the_callers_fault(
+    server: MemappServer, body: bytes
+) -> None:
+    head = b"POST /v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+    status, problem = _exchange(server, head + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+
+    assert (status, problem["code"]) == (400, "incomplete_body")
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
         (b"rubbish\r\n\r\n", 400, "malformed_request"),
