@@ -24,7 +24,7 @@ def form_values() -> dict[str, str | FileStorage]:
 
     Raises:
         InvalidInput: a part is given twice, is not UTF-8, or is no file where one is due.
-        Refused: the body is cut off, or not multipart at all.
+        Refused: the body is cut off, not multipart at all, or has a part without a name.
     """
     refuse_encoding()
     request.max_content_length = limits().MAX_UPLOAD_BYTES
@@ -34,6 +34,11 @@ def form_values() -> dict[str, str | FileStorage]:
     if not texts and not files:
         detail = "the multipart body has no parts; was it cut off, or is its boundary wrong?"
         raise Refused(malformed(detail))
+    names: set[str | None] = {*texts, *files}
+    if None in names:
+        raise Refused(
+            malformed("a part of the multipart body has no name; name it 'file', or a field")
+        )
     faults = [*_text_faults(texts), *_file_faults(files)]
     if faults:
         raise InvalidInput(faults)

@@ -192,6 +192,11 @@ def test_a_form_that_is_not_utf8_is_refused(client: CheckedClient) -> None:
         ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data; name="),
         ("multipart/form-data", b"--x\r\n\r\n--x--"),
         ("multipart/form-data; boundary=x", b"\x00" * 1000),
+        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n--x--"),
+        (
+            "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; filename="a.txt"\r\n\r\ntext\r\n--x--\r\n',
+        ),
     ],
 )
 def test_a_form_that_cannot_be_read_is_refused(
