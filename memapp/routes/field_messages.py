@@ -57,7 +57,8 @@ _MESSAGES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "int_type": _always("must be a whole number"),
     "float_type": _always("must be a number"),
     "string_pattern_mismatch": _always(
-        "must be made of letters, digits, '.', '_' and '-', with a letter or digit at both ends"
+        "must be made of letters, digits, '.', '_' and '-', with a letter or digit at both ends "
+        "and no two periods in a row"
     ),
     "is_instance_of": _always("must be a file"),
     "string_too_short": _always("must not be empty"),

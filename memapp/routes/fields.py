@@ -135,7 +135,8 @@ CollectionName = Annotated[
     Field(
         min_length=1,
         max_length=MAX_COLLECTION_CHARACTERS,
-        pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$",
+        # Chroma's rule, and pydantic knows no look-ahead: before a period stands something else.
+        pattern=r"^[A-Za-z0-9]((\.?[A-Za-z0-9_-])*\.?[A-Za-z0-9])?$",
     ),
 ]
 """The name of a knowledge base."""

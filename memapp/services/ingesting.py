@@ -187,10 +187,10 @@ class Ingestion:
 
 
 def _check_collection(name: str) -> None:
-    if not _COLLECTION.fullmatch(name):
+    if ".." in name or not _COLLECTION.fullmatch(name):
         detail = (
-            "must be 1 to 128 letters, digits, dots, dashes and underscores (ASCII), and begin and "
-            "end with a letter or digit"
+            "must be 1 to 128 letters, digits, dots, dashes and underscores (ASCII), begin and end "
+            "with a letter or digit, and have no two dots in a row"
         )
         raise InvalidInput([FieldError("/collection", detail)])
 

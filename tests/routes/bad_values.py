@@ -86,6 +86,9 @@ def _bad_strings(schema: Schema) -> Iterator[tuple[str, str]]:
         yield "too long", json.dumps(MARK + "x" * schema["maxLength"])
     if "pattern" in schema:
         yield "of other characters", f'"/{MARK} "'
+        yield "with two periods in a row", f'"{MARK}..b"'
+        yield "ending in a period", f'"{MARK}."'
+        yield "ending in a dash", f'"{MARK}-"'
 
 
 def _bad_numbers(schema: Schema) -> Iterator[tuple[str, str]]:

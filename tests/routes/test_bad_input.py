@@ -259,6 +259,8 @@ def _bad_parameters() -> Iterator[Any]:
                 }
             if "maxLength" in schema:
                 bad["too long"] = MARK + "x" * schema["maxLength"]
+            if "pattern" in schema:
+                bad["two periods in a row"] = f"{MARK}..b"
             for case, value in bad.items():
                 yield pytest.param(target, name, value, id=f"{target.name} {name}: {case}")
 
@@ -313,6 +315,20 @@ def test_a_bad_id_in_a_path_is_refused(client: CheckedClient, path: str) -> None
     # As servers give it: bytes as Latin-1.
     not_utf8 = client.get("/", environ_overrides={"PATH_INFO": path.format("a\xff")})
     assert (too_long.status_code, control.status_code, not_utf8.status_code) == (422, 422, 400)
+
+
+@pytest.mark.parametrize("name", ["a..b", "-a", "a.", "x" * 129])
+def test_a_bad_collection_in_a_path_is_refused(client: CheckedClient, name: str) -> None:
+    _assert_names(client.delete(f"/v1/rag/collections/{name}"), "{name}")
+
+
+@pytest.mark.parametrize("name", ["a", "a.b-c_d", "A_.-1", "1.2.3.4", "a--b", "x" * 128])
+def test_every_name_that_is_allowed_can_be_had_by_a_collection(
+    client: CheckedClient, name: str
+) -> None:
+    body = {"text": "somewhere", "collection": name}
+    assert client.post("/v1/rag/documents", json=body).status_code == 201
+    assert client.delete(f"/v1/rag/collections/{name}").status_code == 204
 
 
 @pytest.mark.parametrize(
