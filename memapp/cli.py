@@ -106,8 +106,13 @@ def sweep(*, root: Path) -> None:
 
 @main.command()
 @_root
-def reembed(*, root: Path) -> None:
+@click.option(
+    "--all", "rebuilds_all", is_flag=True, help="Recompute those too that are right: a repair."
+)
+def reembed(*, root: Path, rebuilds_all: bool) -> None:
     """Compute all vectors anew, after the embedder was changed; stop the app first.
+
+    With --all, make the indexes of all collections anew, as one of them is damaged.
 
     Texts are kept, so nothing is lost. A run that is cut off is finished by the next one. Run it as
     the app runs, like sweep.
@@ -116,7 +121,7 @@ def reembed(*, root: Path) -> None:
 
     with _app(root):
         recomputed = right = 0
-        for step in wiring.reembed():
+        for step in wiring.reembed(rebuilds_all=rebuilds_all):
             if step.was_right:
                 right += 1
                 continue

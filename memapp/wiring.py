@@ -129,14 +129,14 @@ def sweep() -> int:
     return rooms.memory_store.get().sweep(_now()) + rooms.document_store.get().sweep(_now())
 
 
-def reembed() -> "Iterator[Reembedded]":
-    """Compute all vectors anew that another embedder made; yield how far it is."""
+def reembed(*, rebuilds_all: bool) -> "Iterator[Reembedded]":
+    """Compute vectors anew, all or those that another embedder made; yield how far it is."""
     from memapp.chroma.reembedding import reembed as rebuild  # noqa: PLC0415 - imports chromadb
 
     rooms = _rooms()
     chroma = rooms.chroma.get()
     for connection in dict.fromkeys((chroma.memories, chroma.documents)):
-        yield from rebuild(connection, rooms.embedder, _embedding_text)
+        yield from rebuild(connection, rooms.embedder, _embedding_text, rebuilds_all=rebuilds_all)
 
 
 class _Rooms:

@@ -46,13 +46,16 @@ class Reembedded:
         return self.done == self.total
 
 
-def reembed(connection: Connection, embedder: Embedder, wording: Wording) -> Iterator[Reembedded]:
+def reembed(
+    connection: Connection, embedder: Embedder, wording: Wording, *, rebuilds_all: bool = False
+) -> Iterator[Reembedded]:
     """Rebuild every collection that was written with another embedder.
 
     Args:
         connection: The store.
         embedder: The one to use from now on.
         wording: See `Wording`.
+        rebuilds_all: Rebuild those too that are right, for their index may be damaged.
 
     Yields:
         The progress, collection by collection.
@@ -62,7 +65,7 @@ def reembed(connection: Connection, embedder: Embedder, wording: Wording) -> Ite
         old = connection.find(name)
         if old is None or KEY not in old.metadata:
             continue
-        if old.metadata[KEY] == str(embedder.identity):
+        if old.metadata[KEY] == str(embedder.identity) and not rebuilds_all:
             yield Reembedded(name, was_right=True)
         else:
             yield from _rebuild(connection, old, embedder, wording)
