@@ -54,6 +54,10 @@ def config(*, root: Path, markdown: bool) -> None:
         return
     try:
         settings = load(root)
+        if settings.chooses_plugins:
+            from memapp.app import refuse_plugins  # noqa: PLC0415 - see above
+
+            refuse_plugins(settings)
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"environment: {settings.environment}\nroot: {settings.root}\n")

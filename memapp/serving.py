@@ -179,6 +179,7 @@ class _Master:
         """Reload, unless the new settings would bring the service down."""
         try:
             loaded = _checked_settings(self._server, self._server.cfg.workers)
+            _refuse_plugins(loaded)
         except ConfigurationError as error:
             self._server.log.error("Not reloading, the old workers stay: %s", error)  # noqa: TRY400
             return
@@ -189,7 +190,9 @@ class _Master:
 def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> None:
     """Refuse more workers than the mode of Chroma can bear, at the start and on TTIN."""
     try:
-        _checked_settings(server, new_value)
+        loaded = _checked_settings(server, new_value)
+        if old_value is None:
+            _refuse_plugins(loaded)
     except ConfigurationError as error:
         if old_value is None:
             sys.exit(str(error))
@@ -244,6 +247,43 @@ def _checked_settings(server: Arbiter, workers: int) -> settings.Settings:
     loaded = settings.load(Path(server.cfg.chdir))
     settings.refuse_workers(loaded, workers)
     return loaded
+
+
+def _refuse_plugins(loaded: settings.Settings) -> None:
+    """Refuse plug-ins that workers could not import, as one fault and not as many tracebacks.
+
+    A process of its own imports them: what they start at import must not cross the fork of the
+    workers, and after HUP these must find their code as it then is.
+
+    Raises:
+        ConfigurationError: there is such a one.
+    """
+    if not loaded.chooses_plugins:
+        return
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(writing, _plugin_fault(loaded).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as told:
+        fault = told.read()
+    with suppress(ChildProcessError):  # gunicorn may have been quicker.
+        os.waitpid(child, 0)
+    if fault:
+        raise ConfigurationError(*fault.split("\0"))
+
+
+def _plugin_fault(loaded: settings.Settings) -> str:
+    from memapp.app import refuse_plugins  # noqa: PLC0415 - for HUP, the master must not have it
+
+    try:
+        refuse_plugins(loaded)
+    except ConfigurationError as error:
+        return "\0".join(error.faults)
+    return ""
 
 
 def _let_booting_workers_be_stopped() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from memapp.settings.declarations import BY_NAME, PRODUCTION
+from memapp.settings.declarations import BY_NAME, MODES, PRODUCTION
 from memapp.settings.secret import MASK
 
 DEFAULT_SOURCE = "default"
@@ -39,6 +39,14 @@ class Settings(Mapping[str, Any]):
     def is_production(self) -> bool:
         """Whether production's rules hold."""
         return self.environment == PRODUCTION
+
+    @property
+    def chooses_plugins(self) -> bool:
+        """Whether a plug-in is named that is not of the defaults, which need no proof."""
+        known = {"CHROMA_MODE": set(MODES), "EMBEDDER": {"minilm"}}
+        is_chosen = any(self[name] not in names for name, names in known.items())
+        lists = ("READERS", "EXTENSIONS", "BLUEPRINTS")
+        return is_chosen or any(self[name] != BY_NAME[name].default for name in lists)
 
     def source(self, name: str) -> str:
         """Say where a value came from, for people."""

@@ -361,6 +361,40 @@ def test_nobody_may_share_an_embedded_chroma_between_workers(
     assert "set CHROMA_MODE=http" in fault
 
 
+@pytest.mark.parametrize("arguments", [("-w", "4"), ("-w", "4", "--preload")])
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"MEMAPP_READERS": "foo"}, "READERS: 'foo' is neither one of"),
+        ({"MEMAPP_EMBEDDER": "sentence-transformers"}, "the package is not installed"),
+        ({"MEMAPP_EXTENSIONS": "nowhere:x"}, "there is no module 'nowhere'"),
+        ({"MEMAPP_BLUEPRINTS": "json:x"}, "module 'json' has no 'x'"),
+        ({"CHROMA_MODE": "nowhere:connect"}, "there is no module 'nowhere'"),
+    ],
+)
+def test_a_wrong_plugin_is_told_in_one_line_before_any_worker_starts(
+    tmp_path: Path, environ: dict[str, str], words: str, arguments: tuple[str, ...]
+) -> None:
+    server = MemappServer(tmp_path, {"CHROMA_MODE": "http", **environ}, arguments=arguments)
+    server.spawn()
+    assert server.process is not None
+    assert server.process.wait(30) == 1
+    first, fault = server.log().splitlines()
+    assert first == "invalid configuration:"
+    assert words in fault
+
+
+def test_a_reload_with_a_wrong_plugin_leaves_the_old_workers_alone(tmp_path: Path) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    (tmp_path / ".env").write_text("MEMAPP_READERS=foo\n")
+    server.send(signal.SIGHUP)
+    _wait_for_log(server, "Not reloading, the old workers stay")
+    assert "READERS: 'foo'" in server.log()
+    assert server.status("/") == 200
+    assert server.stop() == 0
+
+
 def test_a_missing_model_is_told_in_one_line_before_any_worker_starts(tmp_path: Path) -> None:
     environ = {"CHROMA_MODE": "http", "MEMAPP_EMBEDDER_MODEL_PATH": "/nowhere/model.onnx"}
     server = MemappServer(tmp_path, environ)

@@ -63,6 +63,28 @@ def test_config_lists_all_faults_and_fails(tmp_path: Path, monkeypatch: pytest.M
     assert "  - MEMAPP_EMBEDER" in result.output
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MEMAPP_READERS", "foo"),
+        ("MEMAPP_EMBEDDER", "sentence-transformers"),
+        ("MEMAPP_EXTENSIONS", "nowhere:x"),
+        ("MEMAPP_BLUEPRINTS", "nowhere:x"),
+        ("CHROMA_MODE", "nowhere:x"),
+    ],
+)
+def test_config_reports_a_plugin_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert f"  - {variable.removeprefix('MEMAPP_')}" in result.output
+    assert value in result.output
+
+
 def test_config_does_not_let_a_value_write_to_the_terminal(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text('CHROMA_TENANT="a\\u001b[31m\nb"\n')
 
