@@ -242,7 +242,7 @@ class MemoryView(Protocol):
         ...
 
     def known_speakers(self, names: Iterable[str]) -> set[str]:
-        """Return those of `names` (lower case) that are speakers of the user's memories.
+        """Return those of `names` (lower case) that are or were speakers of the user's memories.
 
         Where nobody is known, the names need not be looked at.
         """

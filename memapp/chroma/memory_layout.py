@@ -6,7 +6,7 @@ all that hangs on them, so that a search, and forgetting a user, touch one small
     <35 hex digits>      a memory; the only kind with a `scope`, which is its user
     v.<memory>.<n>       an old version of it
     a.<digest>           a text that a memory came by through a change
-    s.<digest>           a speaker in a user's memories
+    s.<digest>           a speaker in a user's memories; stays when they are gone, until the user is
     u.<user>             a user of whom something is kept
     c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
     w.<slot>             a process that writes to this shard (see `change_log`)
@@ -105,7 +105,7 @@ def alias_id(digest: str) -> str:
 
 
 def speaker_id(user_id: str, name: str) -> str:
-    """Return the id that exists if `name` (lower case) speaks in a user's memories."""
+    """Return the id that exists if `name` (lower case) has spoken in a user's memories."""
     return f"s.{_digest(user_id, name)}"
 
 

@@ -104,7 +104,7 @@ class StoredView:
         return [NearMemory(memory, float(cosine)) for memory, cosine in found]
 
     def known_speakers(self, names: Iterable[str]) -> set[str]:
-        """Return those of `names` (lower case) that are speakers of the user's memories."""
+        """Return those of `names` (lower case) that are or were speakers of the user's memories."""
         ids = {layout.speaker_id(self._scope.user_id, name): name for name in names}
         if not ids:
             return set()
@@ -149,6 +149,7 @@ class KeptView:
 
     def __init__(self, snapshot: Snapshot, scope: MemoryScope) -> None:
         """Read `scope` in a snapshot of its user's memories."""
+        self._scope = scope
         self._snapshot = snapshot
         self._vectors = snapshot.vectors
         self._memories = snapshot.memories
@@ -197,9 +198,16 @@ class KeptView:
         ]
 
     def known_speakers(self, names: Iterable[str]) -> set[str]:
-        """Return those of `names` (lower case) that are speakers of the user's memories."""
-        speakers = self._snapshot.speakers
-        return {name for name in names if name in speakers} if speakers else set()
+        """Return those of `names` (lower case) that are or were speakers of the user's memories."""
+        speakers, former = self._snapshot.speakers, self._snapshot.former_speakers
+        if not (speakers or former):
+            return set()
+        return {
+            name
+            for name in names
+            if name in speakers
+            or (former and layout.speaker_id(self._scope.user_id, name) in former)
+        }
 
 
 def one_of(phrases: Sequence[str]) -> str:

@@ -1,9 +1,10 @@
 """Read a user from Chroma whole, to be kept from then on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
+from memapp.chroma import memory_layout as layout
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.change_log import Awaited
 from memapp.chroma.collection import Collection
@@ -41,10 +42,14 @@ def read_user(
 ) -> KeptUser | None:
     """Read a user: first what is announced, then what is there; None if not to be kept.
 
+    With what is announced comes who has ever spoken: in the same request, for it costs little.
+
     Of what was `known`, only what has changed is read again: whatever still has its token.
     """
     key = (shard.name, user_id)
-    changes = shard.get(where={"change_of": user_id}, include=("metadatas",)).metadatas
+    speaks = {"$and": [{"owner": user_id}, {"kind": "speaker"}]}
+    around = shard.get(where={"$or": [{"change_of": user_id}, speaks]}, include=("metadatas",))
+    changes = [fields for fields in around.metadatas if "change_of" in fields]
     # What comes later is in a change that is followed.
     if if_small:
         snapshot = _read_small(shard, user_id)
@@ -52,6 +57,9 @@ def read_user(
         snapshot = _read_large(shard, user_id, budget, known)
     if snapshot is None or budget.refuses(key, snapshot.size):
         return None
+    speakers = {layout.speaker_id(user_id, name) for name in snapshot.speakers}
+    former = {one for one in around.ids if one.startswith("s.")} - speakers
+    snapshot = replace(snapshot, former_speakers=frozenset(former))
     seen = dict.fromkeys(announced.slots.values(), (0, ""))
     awaited: dict[str, set[Awaited]] = {}
     for change in changes:

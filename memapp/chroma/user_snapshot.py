@@ -37,6 +37,8 @@ class Snapshot:
         tokens: Of each memory's latest write, by id, in the same order.
         speakers: Who speaks in them, in lower case.
         weight: Bytes that it takes without the vectors, roughly.
+        former_speakers: Ids (see `memory_layout`) of those whose memories were gone when the user
+            was read. Who comes and goes between two looks is missing until it is read anew.
     """
 
     memories: list[Memory]
@@ -44,6 +46,7 @@ class Snapshot:
     tokens: dict[str, str]
     speakers: frozenset[str]
     weight: int
+    former_speakers: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, records: Records, chosen: Members[str] | None = None) -> "Snapshot":
@@ -82,6 +85,7 @@ class Snapshot:
             tokens=tokens,
             speakers=frozenset().union(*(part.speakers for part in parts)),
             weight=sum(part.weight for part in parts),
+            former_speakers=frozenset().union(*(part.former_speakers for part in parts)),
         )
 
     def only(self, tokens: Mapping[str, str | None]) -> "Snapshot":
@@ -119,6 +123,7 @@ class Snapshot:
             tokens={memory.id: self.tokens[memory.id] for memory in memories},
             speakers=self.speakers,
             weight=sum(map(_weight, memories)),
+            former_speakers=self.former_speakers,
         )
 
 

@@ -306,6 +306,19 @@ def test_speakers_are_known_by_their_lower_case_names(store: MemoryStore) -> Non
     assert store.view("nobody", ANN).known_speakers(["mary ann"]) == set()
 
 
+def test_speakers_stay_known_when_all_that_they_said_is_gone(store: MemoryStore) -> None:
+    gone = add(store, "hello", speaker="Bob")
+    add(store, "hi", speaker="Eve")
+    store.delete("acme", gone.id)
+
+    for _ in range(2):  # What was read once may be kept.
+        assert store.view("acme", ANN).known_speakers(["bob", "eve", "kim"]) == {"bob", "eve"}
+    left = add(store, "good morning", speaker="Kim")
+    assert store.view("acme", ANN).known_speakers(["kim"]) == {"kim"}
+    store.delete("acme", left.id)
+    assert store.view("acme", ANN).known_speakers(["bob", "kim"]) == {"bob", "kim"}
+
+
 def test_a_change_makes_a_version_and_keeps_the_old_one(
     store: MemoryStore, clock: SettableClock
 ) -> None:
