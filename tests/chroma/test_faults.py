@@ -277,6 +277,12 @@ def test_what_chroma_cannot_store_is_invalid_input(chroma_server: ChromaServer) 
 INTERNAL = {
     "Error executing plan: Internal error: Error creating hnsw segment reader: "
     "Nothing found on disk": (StoreUnavailable, "still writing"),
+    "Error getting collection: Missing field: [Missing metadata segment]": (
+        StoreBroken,
+        "still making or removing",
+    ),
+    "Error executing plan: Error sending backfill request to compactor: Error getting collection "
+    "with segments: Missing field: [Missing vector segment]": (StoreBroken, "making or removing"),
     "Error executing plan: Internal error: Error finding id": (StoreBroken, "must be rebuilt"),
     "Error executing plan: Internal error: Error getting embedding": (StoreBroken, "rebuilt"),
     "Error executing plan: Error sending backfill request to compactor: "
@@ -313,13 +319,19 @@ def test_an_internal_error_is_told_by_its_text(text: str) -> None:
     assert words in str(fault.error)
 
 
-def test_only_a_query_that_met_a_write_under_way_is_repeated() -> None:
+def test_only_what_met_a_write_or_a_drop_under_way_is_repeated() -> None:
     passing = {
         text.rpartition(": ")[2]
         for text in INTERNAL
         if (fault := fault_of(chroma_errors.InternalError(text))) and fault.is_passing
     }
-    assert passing == {"Nothing found on disk", "Error finding id", "Error getting embedding"}
+    assert passing == {
+        "Nothing found on disk",
+        "[Missing metadata segment]",
+        "[Missing vector segment]",
+        "Error finding id",
+        "Error getting embedding",
+    }
 
 
 @pytest.mark.parametrize(("retries", "calls"), [(2, 6), (0, 1)])
