@@ -1,7 +1,8 @@
-"""Send an answer as one packet, and write its date once a second.
+"""Send an answer as one packet, write its date once a second, and say when it is the last.
 
 gunicorn sends the head by itself and the body after it: two system calls for the worker, between
-which its threads take turns, and two packets to be read by the client.
+which its threads take turns, and two packets to be read by the client. And where a large body was
+not read, it says that the connection goes on and then closes it.
 """
 
 import time
@@ -9,7 +10,11 @@ from email.utils import formatdate
 
 import gunicorn.http.wsgi
 import gunicorn.util
+from gunicorn.http.body import ChunkedReader, LengthReader
 from gunicorn.http.wsgi import Response
+
+_DRAINED = 64 * 1024
+"""Of a body that was not read, gunicorn discards less than this to go on with the connection."""
 
 _date: tuple[int, str] = (-1, "")
 
@@ -25,6 +30,10 @@ class QuickResponse(Response):  # type: ignore[misc]
 
     headers_sent: bool
 
+    def should_close(self) -> bool:
+        """Tell whether the connection ends with this answer (RFC 9112, section 9.6)."""
+        return bool(super().should_close()) or _has_too_much_left(self.req.body)
+
     def write(self, arg: bytes) -> None:
         """Send a part of the body, the first one together with the head."""
         is_first = not (self.headers_sent or self._omits_body or self.chunked)
@@ -35,6 +44,17 @@ class QuickResponse(Response):  # type: ignore[misc]
         self.headers_sent = True
         self.sent = len(arg)
         self.sock.sendall("".join([*head, "\r\n"]).encode("latin-1") + arg)
+
+
+def _has_too_much_left(body: object) -> bool:
+    """Tell whether the rest of a body is too long to be discarded, or may be."""
+    match getattr(body, "reader", None):
+        case LengthReader(length=left):
+            return bool(left >= _DRAINED)
+        case ChunkedReader(parser=unfinished):
+            return unfinished is not None
+        case _:
+            return False
 
 
 def http_date(timestamp: float | None = None) -> str:

@@ -21,7 +21,7 @@ class _Socket:
 def _packets(
     kind: type[Response], method: str, status: str, headers: list[tuple[str, str]], *parts: bytes
 ) -> list[bytes]:
-    request = SimpleNamespace(method=method, version=(1, 1), should_close=lambda: False)
+    request = SimpleNamespace(method=method, version=(1, 1), body=None, should_close=lambda: False)
     socket = _Socket()
     response = kind(request, socket, Config())
     response.start_response(status, headers)

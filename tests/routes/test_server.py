@@ -110,7 +110,8 @@ def test_a_long_filter_in_a_query_string_is_read(server: MemappServer) -> None:
 def test_a_body_in_chunks_is_read_whole(server: MemappServer) -> None:
     chunks = iter([b'{"user_id": "chunks", ', b'"text": "in two parts"}'])
     url = f"{server.url}/v1/memories"
-    assert requests.post(url, data=chunks, headers=JSON, timeout=10).status_code == 201
+    response = requests.post(url, data=chunks, headers=JSON, timeout=10)
+    assert (response.status_code, response.headers["Connection"]) == (201, "keep-alive")
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
@@ -122,6 +123,18 @@ def test_a_body_that_is_too_large_gets_an_answer_and_no_broken_connection(
     data = (body[n : n + MIB] for n in range(0, len(body), MIB)) if is_chunked else body
     response = requests.post(f"{server.url}/v1/memories", data=data, headers=JSON, timeout=30)
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+    assert response.headers["Connection"] == "close"
+
+
+def test_an_answer_says_whether_the_connection_goes_on_when_the_body_was_not_read(
+    server: MemappServer,
+) -> None:
+    said = []
+    for body in (b" ", b" " * 64 * 1024, iter([b" "])):
+        response = requests.post(f"{server.url}/nowhere", data=body, timeout=10)
+        said.append((response.status_code, response.headers["Connection"]))
+
+    assert said == [(404, "keep-alive"), (404, "close"), (404, "close")]
 
 
 def test_a_whole_upload_is_ingested_and_one_that_is_cut_off_is_not(server: MemappServer) -> None:
