@@ -130,7 +130,9 @@ def field_errors(errors: Sequence[FieldError]) -> list[dict[str, str]]:
 
 
 def _too_large() -> Problem:
-    is_upload = request.mimetype == "multipart/form-data"
+    # A form may also be what a route was sent that takes JSON alone.
+    may_be_upload = request.max_content_length == limits().MAX_UPLOAD_BYTES
+    is_upload = may_be_upload and request.mimetype == "multipart/form-data"
     setting = "MAX_UPLOAD_BYTES" if is_upload else "MAX_BODY_BYTES"
     most = getattr(limits(), setting)
     if is_upload and request.content_length is not None and request.content_length <= most:

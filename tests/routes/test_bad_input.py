@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from memapp.app import create_app
 from tests.openapi import CheckedClient, checked_client, document_of
 from tests.routes.bad_values import MARK, bad_values, broken_values
+from tests.routes.conftest import MakeApp
 
 USER = "bad-input"
 
@@ -233,6 +234,16 @@ def test_a_body_of_unknown_length_is_refused_beyond_the_limit(
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
     response = send(target, body, environ_overrides=environ)
     assert (response.status_code, response.get_json()["code"]) == (413, "body_too_large")
+
+
+def test_a_form_larger_than_the_limit_where_json_is_due_is_refused_by_the_right_setting(
+    make_app: MakeApp,
+) -> None:
+    client = checked_client(make_app(MAX_BODY_BYTES=1024))
+    form = {"text": "x" * 2000}
+    response = client.post("/v1/memories", data=form, content_type="multipart/form-data")
+    assert (response.status_code, response.get_json()["code"]) == (413, "body_too_large")
+    assert "1024 bytes (MAX_BODY_BYTES)" in response.get_json()["detail"]
 
 
 def _bad_parameters() -> Iterator[Any]:
