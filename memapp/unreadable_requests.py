@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+from http import HTTPStatus
 
 import gunicorn.util
 
@@ -11,8 +12,11 @@ _DETAILS = {
           "its headers and its chunks"),
     414: ("uri_too_long", "the request line is too long; shorten the query string, or search "
           "with POST /v1/memories/search"),
+    417: ("expectation_failed", "Expect may say nothing but 100-continue"),
     431: ("headers_too_large", "the headers are too large or too many; send fewer"),
     500: ("internal_error", "memapp failed; the log has the cause under this request_id"),
+    501: ("not_implemented", "send the body with Content-Length, or in chunks and in no "
+          "other Transfer-Encoding"),
 }  # fmt: skip
 
 
@@ -24,9 +28,10 @@ def answer_with_problems() -> None:
     gunicorn.util.write_error = _write_problem
 
 
-def _write_problem(client: socket.socket, status: int, reason: str, _message: str) -> None:
-    # The message would repeat what the caller sent.
-    code, detail = _DETAILS.get(status, ("bad_request", reason))
+def _write_problem(client: socket.socket, status: int, _reason: str, _message: str) -> None:
+    # The message would repeat what the caller sent, and the reason does not always fit the status.
+    reason = HTTPStatus(status).phrase
+    code, detail = _DETAILS.get(status, (reason.lower().replace(" ", "_"), reason))
     request_id = secrets.token_hex(16)
     problem = {
         "type": "about:blank",

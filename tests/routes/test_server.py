@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import pytest
 import requests
@@ -85,8 +86,14 @@ def test_a_body_that_is_badly_cut_into_chunks_is_the_callers_fault(
         (b"GET /health HTTP/1.1\r\nHost : x\r\n\r\n", 400, "malformed_request"),
         (b"GET /health?" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
         (b"GET /health HTTP/1.1\r\nX: " + b"x" * 70000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (
+            b"POST /v1/memories HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n",
+            501,
+            "not_implemented",
+        ),
+        (b"GET /health HTTP/1.1\r\nExpect: rain\r\n\r\n", 417, "expectation_failed"),
     ],
-    ids=["no HTTP", "broken header", "long line", "long header"],
+    ids=["no HTTP", "broken header", "long line", "long header", "coding", "expectation"],
 )
 def test_what_cannot_be_read_as_http_gets_a_problem_too(
     server: MemappServer, request_: bytes, status: int, code: str
@@ -94,6 +101,7 @@ def test_what_cannot_be_read_as_http_gets_a_problem_too(
     answered, problem = _exchange(server, request_)
 
     assert (answered, problem["code"]) == (status, code)
+    assert (problem["status"], problem["title"]) == (status, HTTPStatus(status).phrase)
     assert "rubbish" not in str(problem)
 
 
