@@ -19,6 +19,10 @@ keepalive = 75
 # The longest that gunicorn allows, for filters in query strings.
 limit_request_line = 8190
 
+# By default gunicorn takes the path from the headers SCRIPT_NAME and PATH_INFO of whoever is in
+# forwarded_allow_ips, and proxies pass such headers on from their clients.
+forwarder_headers = ""
+
 # A worker whose main thread is stuck this long is replaced; slow requests do not count.
 timeout = 60
 

@@ -105,6 +105,15 @@ def test_what_cannot_be_read_as_http_gets_a_problem_too(
     assert "rubbish" not in str(problem)
 
 
+@pytest.mark.parametrize("prefix", ["/zzz", "/health"])
+def test_a_header_of_the_callers_does_not_change_the_path(
+    server: MemappServer, prefix: str
+) -> None:
+    headers = {"SCRIPT_NAME": prefix, "PATH_INFO": "/nowhere"}
+
+    assert requests.get(f"{server.url}/health", headers=headers, timeout=10).status_code == 200
+
+
 def test_a_long_filter_in_a_query_string_is_read(server: MemappServer) -> None:
     condition = json.dumps({"metadata.tag": {"in": ["x" * 60] * 80}})
 
