@@ -10,12 +10,14 @@ from typing import IO, TYPE_CHECKING, cast
 
 from flask import Request
 from gunicorn.http.errors import ParseException
+from werkzeug import exceptions
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _AT_ONCE = 64 * 1024
+_OTHER_CODING = "send the body with Content-Length, or in chunks and in no other Transfer-Encoding"
 
 
 class StrictRequest(Request):
@@ -23,7 +25,12 @@ class StrictRequest(Request):
 
     @cached_property
     def stream(self) -> IO[bytes]:
-        """The body; reading raises 413 beyond `max_content_length`, and 400 if it ends early."""
+        """The body; reading raises 413 beyond `max_content_length`, and 400 if it ends early.
+
+        A body that was compressed for the transfer, which gunicorn does not undo, is 501.
+        """
+        if self.environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
+            raise exceptions.NotImplemented(_OTHER_CODING)
         most, promised = self.max_content_length, self.content_length
         if promised is not None and most is not None and promised > most:
             raise RequestEntityTooLarge

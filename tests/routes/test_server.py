@@ -131,6 +131,19 @@ def test_a_body_in_chunks_is_read_whole(server: MemappServer) -> None:
     assert (response.status_code, response.headers["Connection"]) == (201, "keep-alive")
 
 
+@pytest.mark.parametrize("coding", [b"gzip, chunked", b"identity, chunked"])
+def test_a_body_in_a_further_coding_is_refused(server: MemappServer, coding: bytes) -> None:
+    body = b'{"user_id": "coding", "text": "taken as it is"}'
+    head = b"POST /v1/memories HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+    status, problem = _exchange(
+        server, head + b"Transfer-Encoding: " + coding + b"\r\n\r\n" + chunks
+    )
+
+    assert (status, problem["code"]) == (501, "not_implemented")
+
+
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_a_body_that_is_too_large_gets_an_answer_and_no_broken_connection(
     server: MemappServer,
