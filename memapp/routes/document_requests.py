@@ -152,8 +152,10 @@ class RetrievalQuestion(Body):
     model_config = examples({"query": "How many days of leave do I have?", "limit": 3})
 
     query: QueryText = Field(description="The question.")
-    collection: CollectionName = Field(
-        DEFAULT_COLLECTION, description="Where to look; or give collections."
+    collection: CollectionName | None = Field(
+        None,
+        description="Where to look; or give collections.",
+        json_schema_extra={"default": DEFAULT_COLLECTION},
     )
     collections: Annotated[
         list[CollectionName], Field(min_length=1, max_length=MAX_COLLECTIONS)
@@ -176,7 +178,7 @@ class RetrievalQuestion(Body):
     @field_validator("collections")
     @classmethod
     def _one_place(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        if "collection" in info.data and info.data["collection"] != DEFAULT_COLLECTION:
+        if info.data.get("collection") is not None:
             message = "must not be given together with collection"
             raise ValueError(message)
         return names
@@ -185,7 +187,7 @@ class RetrievalQuestion(Body):
         """Return the question as services take it."""
         return Retrieval(
             query=self.query,
-            collections=tuple(self.collections) or (self.collection,),
+            collections=tuple(self.collections) or (self.collection or DEFAULT_COLLECTION,),
             limit=self.limit,
             condition=self.filter,
             mode=self.mode,

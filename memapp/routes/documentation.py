@@ -13,6 +13,7 @@ from flask_openapi.openapi import OpenAPI
 from memapp.routes.authentication import is_open
 from memapp.routes.limits import limits
 from memapp.routes.openapi import document
+from memapp.routes.parsing import checked
 
 _EXTENSION = "memapp.openapi"
 _lock = Lock()
@@ -27,6 +28,7 @@ def init_app(app: Flask) -> None:
 
 @documentation.get("/openapi.json")
 @is_open
+@checked
 def openapi_json() -> Response:
     """Return the OpenAPI document."""
     with _lock:
@@ -38,6 +40,7 @@ def openapi_json() -> Response:
 
 @documentation.get("/docs")
 @is_open
+@checked
 def docs() -> Response:
     """Return a page that shows the OpenAPI document; it needs nothing from elsewhere."""
     page = files("memapp.routes").joinpath("docs.html").read_text("utf-8")

@@ -295,6 +295,13 @@ def test_every_route_refuses_an_unknown_parameter(
     _assert_names(response, "?colour")
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs"])
+def test_the_documentation_refuses_an_unknown_parameter(app: Flask, path: str) -> None:
+    client = app.test_client()
+    assert client.get(path).status_code == 200
+    _assert_names(client.get(path, query_string={"colour": MARK}), "?colour")
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_every_route_refuses_a_parameter_given_twice(
     send: Callable[..., TestResponse], target: Target

@@ -346,8 +346,9 @@ def test_passages_come_from_all_the_collections_named_and_no_other(
     assert {p["document_id"] for p in passages} == {"a", "c"}
 
 
-def test_collection_and_collections_exclude_each_other(client: CheckedClient) -> None:
-    question = {"query": "tea", "collection": "a", "collections": ["b"]}
+@pytest.mark.parametrize("name", ["a", "default"])
+def test_collection_and_collections_exclude_each_other(client: CheckedClient, name: str) -> None:
+    question = {"query": "tea", "collection": name, "collections": ["b"]}
     response = client.post("/v1/rag/retrieve", json=question)
     assert response.status_code == 422
     assert [e["pointer"] for e in response.get_json()["errors"]] == ["/collections"]
