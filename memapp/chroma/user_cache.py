@@ -1,10 +1,10 @@
 """Users' memories kept in this process, as long as they are what Chroma has.
 
-A search that is answered from here costs at most one read by id instead of a filtered query, and
-compares all of the user's vectors, to the precision of `kept_vectors`. `change_log` says how a
-reader knows what changed, `write_marks` and `leases` when it need not ask; this is the reader.
-Users that are too large, and larger ones that are asked for too seldom, are read from Chroma as
-ever.
+A search that is answered from here costs one read by id at most, while nobody else has come to
+write, instead of a filtered query, and compares all of the user's vectors, to the precision of
+`kept_vectors`. `change_log` says how a reader knows what changed, `write_marks` and `leases` when
+it need not ask; this is the reader. Users that are too large, and larger ones that are asked for
+too seldom, are read from Chroma as ever.
 """
 
 import time

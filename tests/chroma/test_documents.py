@@ -22,6 +22,7 @@ from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.document_layout import document_key
 from memapp.chroma.document_records import embedded_text
+from memapp.chroma.document_revision import ChromaRevision
 from memapp.chroma.document_shelf import Shelf
 from memapp.chroma.documents import GRACE, ChromaDocuments
 from memapp.chroma.head_counts import HeadCounts
@@ -610,6 +611,15 @@ def test_a_revision_that_is_deleted_as_soon_as_it_is_current_was_stored(
     assert store.get("acme", "kb", "doc") is None
 
 
+def assert_refused(ours: ChromaRevision, store: ChromaDocuments) -> None:
+    """See that a commit is told that another came in between, which stands."""
+    with pytest.raises(Conflict) as caught:
+        ours.commit()
+
+    assert caught.value.code == "concurrent_change"
+    assert store.text("acme", "kb", "doc") == "theirs"
+
+
 def test_of_first_revisions_at_the_same_time_one_is_taken_and_the_other_refused(
     store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -617,11 +627,7 @@ def test_of_first_revisions_at_the_same_time_one_is_taken_and_the_other_refused(
     # We have seen that there is no such document.
     before_call(monkeypatch, 2, theirs.commit)
 
-    with pytest.raises(Conflict) as caught:
-        ours.commit()
-
-    assert caught.value.code == "concurrent_change"
-    assert store.text("acme", "kb", "doc") == "theirs"
+    assert_refused(ours, store)
 
 
 def test_a_commit_that_is_overtaken_does_not_take_the_other_document_for_its_own(
@@ -631,11 +637,7 @@ def test_a_commit_that_is_overtaken_does_not_take_the_other_document_for_its_own
     ours, theirs = write(store, ["ours"]), write(store, ["theirs"])
     before_call(monkeypatch, 3, theirs.commit)
 
-    with pytest.raises(Conflict) as caught:
-        ours.commit()
-
-    assert caught.value.code == "concurrent_change"
-    assert store.text("acme", "kb", "doc") == "theirs"
+    assert_refused(ours, store)
     assert records(connection) == 2
 
 
