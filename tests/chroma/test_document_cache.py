@@ -1,8 +1,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from memapp.chroma.document_cache import DocumentCache, Kept
+from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_records import Head
+from memapp.chroma.kept_values import Kept
 from memapp.records import Chunk, Document
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
