@@ -24,9 +24,12 @@ from memapp.chroma.document_records import (
     encode_head,
 )
 from memapp.chroma.head_counts import HeadCounts
-from memapp.chroma.shared_reads import Near, SharedReads
+from memapp.chroma.shared_reads import SharedReads
 from memapp.errors import StoreBroken
 from memapp.records import Chunk, NearChunk, Vector
+
+Near = list[tuple[str, float]]
+"""Ids of records with their cosine distances, nearest first."""
 
 RECENT = timedelta(minutes=2)
 """How long a commit may still have effects elsewhere: a query under way, a write whose answer was
@@ -128,8 +131,8 @@ class Shelf:
 
         If there are fewer, all are returned, also those that Chroma's index cannot reach.
         """
-        if where is None and where_document is None:
-            near = self.reads.nearest(self.chunks, vector, most)
+        if where_document is None:
+            records = self.reads.nearest(self.chunks, vector, limit=most, where=where)
         else:
             records = self.chunks.query(
                 vector,
@@ -138,7 +141,7 @@ class Shelf:
                 where_document=where_document,
                 include=("distances",),
             )
-            near = list(zip(records.ids, records.distances, strict=True))
+        near = list(zip(records.ids, records.distances, strict=True))
         if len(near) >= most:
             return near
         # Of many nearly equal vectors hnswlib's graph loses some: 1 of 600, when measured.

@@ -13,13 +13,13 @@ from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_layout import CollectionName, document_key, parse_name
 from memapp.chroma.document_records import column_of, whole_text
 from memapp.chroma.document_revision import ChromaRevision
-from memapp.chroma.document_shelf import SeenHeads, Shelf
+from memapp.chroma.document_shelf import Near, SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
 from memapp.chroma.faults import CollectionGone
 from memapp.chroma.head_counts import HeadCounts
 from memapp.chroma.identity import check_identity, identity_metadata
 from memapp.chroma.memory_views import one_of
-from memapp.chroma.shared_reads import Near, SharedReads
+from memapp.chroma.shared_reads import SharedReads
 from memapp.chroma.where import narrow
 from memapp.filters import Filter
 from memapp.ports import Clock

@@ -23,7 +23,9 @@ from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
 from memapp.chroma.recent_changes import Behind, Missed, RecentChange, RecentChanges
 from memapp.chroma.roster import Roster
+from memapp.chroma.shared_reads import SharedReads
 from memapp.chroma.user_cache import ShardCache
+from memapp.chroma.user_speakers import UserSpeakers
 from memapp.chroma.write_marks import WriteMarks
 from memapp.coalescing import Turnstile
 from memapp.errands import Errands
@@ -107,6 +109,8 @@ class ChromaMemories:
         self._marks = marks
         self._family = family
         self._crowding = Crowding()
+        self._speakers = UserSpeakers(marks)
+        self._reads = SharedReads(connection, company and f"{company}.memories")
         self._lock = Lock()
         self._shards: dict[tuple[str, int], MemoryShard] = {}
         self._caches: dict[str, ShardCache] = {}
@@ -185,7 +189,14 @@ class ChromaMemories:
         snapshot = cache.snapshot(shard, scope.user_id)
         if snapshot is None:
             note_shown = partial(self._note_shown, shard.name, scope.user_id)
-            return StoredView(shard, scope, self._crowding, note_shown)
+            return StoredView(
+                shard,
+                scope,
+                reads=self._reads,
+                crowding=self._crowding,
+                speakers=self._speakers,
+                note_shown=note_shown,
+            )
         return KeptView(snapshot, scope)
 
     def forget(self, tenant: str, user_id: str, *, dry_run: bool) -> ForgottenUser:

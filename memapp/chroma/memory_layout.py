@@ -21,6 +21,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from memapp.chroma.where import stamp
 from memapp.records import MemoryDraft
@@ -107,6 +108,11 @@ def alias_id(digest: str) -> str:
 def speaker_id(user_id: str, name: str) -> str:
     """Return the id that exists if `name` (lower case) has spoken in a user's memories."""
     return f"s.{_digest(user_id, name)}"
+
+
+def speakers_of(user_id: str) -> dict[str, Any]:
+    """Return the condition, in Chroma's language, that a user's speakers alone satisfy."""
+    return {"$and": [{"owner": user_id}, {"kind": "speaker"}]}
 
 
 def change_id(user_id: str, writer: str, number: int) -> str:

@@ -10,7 +10,9 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.crowding import Crowding
 from memapp.chroma.memory_records import column_of, decode
+from memapp.chroma.shared_reads import SharedReads
 from memapp.chroma.user_snapshot import Snapshot
+from memapp.chroma.user_speakers import UserSpeakers
 from memapp.chroma.where import narrow
 from memapp.filters import Filter
 from memapp.records import Memory, MemoryScope, NearMemory, Vector
@@ -51,7 +53,10 @@ class StoredView:
         self,
         shard: Collection,
         scope: MemoryScope,
+        *,
+        reads: SharedReads,
         crowding: Crowding,
+        speakers: UserSpeakers,
         note_shown: Callable[[], None],
     ) -> None:
         """Read `scope` in the shard that holds its user.
@@ -59,12 +64,16 @@ class StoredView:
         Args:
             shard: The shard.
             scope: What to read.
+            reads: Makes queries of all processes together.
             crowding: Remembers in which scopes strangers are near.
+            speakers: Remembers who speaks in users' memories.
             note_shown: Called whenever memories were read, before they are returned.
         """
         self._shard = shard
         self._scope = scope
+        self._reads = reads
         self._crowding = crowding
+        self._speakers = speakers
         self._note_shown = note_shown
 
     def scan(self, condition: Filter | None) -> list[Memory]:
@@ -79,9 +88,7 @@ class StoredView:
             found = self._nearest_of_all(vector, limit)
             if found is not None:
                 return found
-        records = self._shard.query(
-            vector, limit=limit, where=self._where(condition), include=_NEAR
-        )
+        records = self._query(vector, limit, self._where(condition))
         self._note_shown()
         return _near(records, range(len(records.ids)))
 
@@ -105,10 +112,7 @@ class StoredView:
 
     def known_speakers(self, names: Iterable[str]) -> set[str]:
         """Return those of `names` (lower case) that are or were speakers of the user's memories."""
-        ids = {layout.speaker_id(self._scope.user_id, name): name for name in names}
-        if not ids:
-            return set()
-        return {ids[one] for one in self._shard.get(ids=list(ids)).ids}
+        return self._speakers.among(names, self._shard, self._scope.user_id)
 
     def _nearest_of_all(self, vector: Vector, limit: int) -> list[NearMemory] | None:
         """Return the scope's nearest if they are the nearest of the shard; None if they are not."""
@@ -116,13 +120,17 @@ class StoredView:
         key = (self._shard.name, scope.user_id, scope.agent_id or "", scope.session_id or "")
         if self._crowding.is_crowded(key):
             return None
-        records = self._shard.query(vector, limit=limit + _STRANGERS, include=_NEAR)
+        records = self._query(vector, limit + _STRANGERS, None)
         rows = [row for row, fields in enumerate(records.metadatas) if self._has(fields)]
         if len(rows) < limit:
             self._crowding.note(key)
             return None
         self._note_shown()
         return _near(records, rows[:limit])
+
+    def _query(self, vector: Vector, limit: int, where: Mapping[str, Any] | None) -> Records:
+        with self._reads.taking_part():
+            return self._reads.nearest(self._shard, vector, limit=limit, where=where, include=_NEAR)
 
     def _has(self, fields: Mapping[str, Any]) -> bool:
         scope = self._scope

@@ -1,10 +1,12 @@
-"""Reads of documents that all processes of a host make together.
+"""Reads that all processes of a host make together.
 
 A query for the ten nearest of 7,000 costs Chroma 1.8 ms of processor time by itself, each of four
-in one request 0.66, each of sixteen 0.4 (ids and distances; Chroma 1.5.9). Who retrieves alone in
-its process reads by itself: then there is little to share, and to ask another process takes time.
+in one request 0.66, each of sixteen 0.4 (ids and distances; Chroma 1.5.9). Who is alone in its
+process reads by itself: then there is little to share, and to ask another process takes time.
 """
 
+import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -17,11 +19,11 @@ from memapp.chroma.connection import Connection
 from memapp.joint_calls import JointCalls
 from memapp.records import Vector
 
-Near = list[tuple[str, float]]
-"""Ids of records with their cosine distances, nearest first."""
-
-_NEAR = ("distances",)
+_DISTANCES = ("distances",)
 _TOGETHER = 16
+
+_LATELY = 0.1
+"""Seconds for which it is taken that others read, too, after two have at the same time."""
 
 
 class _Nearest(NamedTuple):
@@ -30,6 +32,8 @@ class _Nearest(NamedTuple):
     collection: str
     identity: str
     limit: int
+    where: str
+    include: tuple[str, ...]
 
 
 class _Current(NamedTuple):
@@ -52,6 +56,7 @@ class SharedReads:
         self._connection = connection
         self._lock = Lock()
         self._under_way = 0
+        self._shared_until = 0.0
         self._calls: JointCalls[_Nearest | _Current, Any, Any] = JointCalls(
             company, self._read, most=_TOGETHER
         )
@@ -61,24 +66,35 @@ class SharedReads:
         """Have the reads within the `with` block go together with those of others."""
         with self._lock:
             self._under_way += 1
+            if self._under_way > 1:
+                self._shared_until = time.monotonic() + _LATELY
         try:
             yield
         finally:
             with self._lock:
                 self._under_way -= 1
 
-    def nearest(self, collection: Collection, vector: Vector, limit: int) -> Near:
-        """Return the `limit` records nearest to a vector, nearest first.
+    def nearest(
+        self,
+        collection: Collection,
+        vector: Vector,
+        *,
+        limit: int,
+        where: Mapping[str, Any] | None = None,
+        include: tuple[str, ...] = _DISTANCES,
+    ) -> Records:
+        """Return the `limit` records nearest to a vector, as `Collection.query` does.
 
         Raises:
             StoreUnavailable: as `Collection.query` does.
         """
-        found: Near | None = None
+        found: Records | None = None
         if self._is_shared():
-            kind = _Nearest(collection.name, collection.identity, limit)
+            condition = json.dumps(where)
+            kind = _Nearest(collection.name, collection.identity, limit, condition, include)
             found = self._calls.submit(kind, vector)
         if found is None:
-            return _near(collection.query(vector, limit=limit, include=_NEAR))
+            return collection.query(vector, limit=limit, where=where, include=include)
         return found
 
     def current(self, heads: Collection, attempts: Mapping[str, str]) -> list[str]:
@@ -97,7 +113,7 @@ class SharedReads:
         self._calls.close()
 
     def _is_shared(self) -> bool:
-        return self._under_way > 1
+        return self._under_way > 1 or time.monotonic() < self._shared_until
 
     def _read(self, kind: _Nearest | _Current, asked: list[Any]) -> list[Any]:
         """Read here; None where this process knows another collection of that name."""
@@ -105,13 +121,13 @@ class SharedReads:
         if collection is None or collection.identity != kind.identity:
             return [None for _ in asked]
         if isinstance(kind, _Nearest):
-            found = collection.query_many(np.stack(asked), limit=kind.limit, include=_NEAR)
-            return [*map(_near, found)]
+            return collection.query_many(
+                np.stack(asked),
+                limit=kind.limit,
+                where=json.loads(kind.where),
+                include=kind.include,
+            )
         return [*_current(collection, asked)]
-
-
-def _near(records: Records) -> Near:
-    return list(zip(records.ids, records.distances, strict=True))
 
 
 def _current(heads: Collection, asked: list[Mapping[str, str]]) -> list[list[str]]:

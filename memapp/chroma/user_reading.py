@@ -47,8 +47,8 @@ def read_user(
     Of what was `known`, only what has changed is read again: whatever still has its token.
     """
     key = (shard.name, user_id)
-    speaks = {"$and": [{"owner": user_id}, {"kind": "speaker"}]}
-    around = shard.get(where={"$or": [{"change_of": user_id}, speaks]}, include=("metadatas",))
+    where = {"$or": [{"change_of": user_id}, layout.speakers_of(user_id)]}
+    around = shard.get(where=where, include=("metadatas",))
     changes = [fields for fields in around.metadatas if "change_of" in fields]
     # What comes later is in a change that is followed.
     if if_small:

@@ -1,4 +1,4 @@
-"""Reads of documents that go together answer each as if it had come alone."""
+"""Reads that go together answer each as if it had come alone."""
 
 import secrets
 import sys
@@ -92,13 +92,13 @@ def test_queries_of_two_processes_go_together(
     leader, other = open_reads(connect()), open_reads(connect())
 
     def asked(reads: SharedReads, row: int) -> Callable[[], Any]:
-        return lambda: reads.nearest(shelf, VECTORS[row], 1)
+        return lambda: reads.nearest(shelf, VECTORS[row], limit=1)
 
     actions = [asked(one, row) for row, one in enumerate([leader, other, leader, other])]
     found, calls = together(leader, monkeypatch, "query_many", *actions)
 
-    assert [near[0][0] for near in found] == ["a", "b", "c", "d"]
-    assert [near[0][1] for near in found] == pytest.approx([0] * 4, abs=1e-6)
+    assert [near.ids for near in found] == [["a"], ["b"], ["c"], ["d"]]
+    assert [near.distances[0] for near in found] == pytest.approx([0] * 4, abs=1e-6)
     assert calls == 2
 
 
@@ -147,11 +147,11 @@ def test_a_process_that_knows_an_older_collection_of_that_name_answers_nobody(
 ) -> None:
     old, new = connect(), connect()
     leader, other = open_reads(old), open_reads(new)
-    leader.nearest(filled(old, "ab"), VECTORS[0], 1)
+    leader.nearest(filled(old, "ab"), VECTORS[0], limit=1)
     new.drop("shelf")
     shelf = filled(new, "cd", "another thing")
 
-    assert other.nearest(shelf, VECTORS[1], 1)[0][0] == "d"
+    assert other.nearest(shelf, VECTORS[1], limit=1).ids == ["d"]
     assert other.current(shelf, {"c": "c/1"}) == ["c"]
 
 
@@ -161,7 +161,7 @@ def test_who_reads_alone_asks_nobody(connect: Connect) -> None:
     shelf = filled(connection, "ab")
 
     with reads.taking_part():
-        assert reads.nearest(shelf, VECTORS[0], 1)[0][0] == "a"
+        assert reads.nearest(shelf, VECTORS[0], limit=1).ids == ["a"]
         assert reads.current(shelf, {"a": "a/1"}) == ["a"]
 
     assert not reads._calls._lanes

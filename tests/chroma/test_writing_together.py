@@ -47,6 +47,7 @@ def open_store(connect: Connect) -> Iterator[Open]:
     yield open_one
     for store in opened:
         store._errands.close()
+        store._reads.close()
 
 
 def add(store: ChromaMemories, *texts: str) -> list[bool]:

@@ -311,7 +311,7 @@ def test_speakers_stay_known_when_all_that_they_said_is_gone(store: MemoryStore)
     add(store, "hi", speaker="Eve")
     store.delete("acme", gone.id)
 
-    for _ in range(2):  # What was read once may be kept.
+    for _ in range(6):  # What was read once, or often, may be kept.
         assert store.view("acme", ANN).known_speakers(["bob", "eve", "kim"]) == {"bob", "eve"}
     left = add(store, "good morning", speaker="Kim")
     assert store.view("acme", ANN).known_speakers(["kim"]) == {"kim"}
