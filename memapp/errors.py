@@ -38,6 +38,10 @@ class ConfigurationError(MemappError):
         self.faults = faults
         super().__init__("\n".join(["invalid configuration:", *(f"  - {f}" for f in faults)]))
 
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        """Cross from one process to another; by itself an exception is made from its message."""
+        return type(self), self.faults
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -63,6 +67,10 @@ class InvalidInput(MemappError):
         """Keep the faults in the order in which they were found."""
         self.errors = tuple(errors)
         super().__init__("; ".join(f"{e.pointer}: {e.detail}" for e in self.errors))
+
+    def __reduce__(self) -> tuple[type, tuple[tuple[FieldError, ...]]]:
+        """Cross from one process to another; see `ConfigurationError`."""
+        return type(self), (self.errors,)
 
 
 class NotFound(MemappError):
