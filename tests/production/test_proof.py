@@ -31,10 +31,15 @@ def test_four_workers_lose_nothing_and_show_nothing_stale(
     assert not TROUBLE.search(server.log())
 
 
-def test_four_workers_that_share_marks_lose_nothing_and_show_nothing_stale(
-    gate: Gate, new_server: Start
+@pytest.mark.parametrize(
+    "settings",
+    [{"MEMAPP_ONE_HOST": "true"}, {"MEMAPP_USER_CACHE_BYTES": "0"}],
+    ids=["marks of the host", "no user cache"],
+)
+def test_four_workers_set_up_otherwise_lose_nothing_and_show_nothing_stale(
+    gate: Gate, new_server: Start, settings: dict[str, str]
 ) -> None:
-    server = new_server({**behind(gate), "MEMAPP_ONE_HOST": "true"}, "-w", "4")
+    server = new_server({**behind(gate), **settings}, "-w", "4")
     server.start(until="/health/ready")
     report = Check(server, more=f"--writes {WRITES} --workers 4").report()
     assert wrongs(report) == {}
