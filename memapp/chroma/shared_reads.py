@@ -22,6 +22,9 @@ from memapp.records import Vector
 _DISTANCES = ("distances",)
 _TOGETHER = 16
 
+_MOST_RESULTS = 1_000
+"""Of one query that goes together with others, for Chroma answers all of them in one piece."""
+
 _LATELY = 0.1
 """Seconds for which it is taken that others read, too, after two have at the same time."""
 
@@ -89,7 +92,7 @@ class SharedReads:
             StoreUnavailable: as `Collection.query` does.
         """
         found: Records | None = None
-        if self._is_shared():
+        if limit <= _MOST_RESULTS and self._is_shared():
             condition = json.dumps(where)
             kind = _Nearest(collection.name, collection.identity, limit, condition, include)
             found = self._calls.submit(kind, vector)

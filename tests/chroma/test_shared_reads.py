@@ -165,3 +165,14 @@ def test_who_reads_alone_asks_nobody(connect: Connect) -> None:
         assert reads.current(shelf, {"a": "a/1"}) == ["a"]
 
     assert not reads._calls._lanes
+
+
+def test_a_query_for_very_many_goes_alone(connect: Connect, open_reads: Open) -> None:
+    connection = connect()
+    reads = open_reads(connection)
+    shelf = filled(connection, "ab")
+
+    assert sorted(reads.nearest(shelf, VECTORS[0], limit=1001).ids) == ["a", "b"]
+    assert not reads._calls._lanes
+    reads.nearest(shelf, VECTORS[0], limit=1000)
+    assert reads._calls._lanes
