@@ -7,7 +7,7 @@ RUN python -m venv /opt/memapp
 WORKDIR /src
 COPY LICENSE README.md pyproject.toml setup.cfg ./
 COPY memapp memapp
-RUN /opt/memapp/bin/pip install .
+RUN /opt/memapp/bin/pip install '.[metrics]'
 
 # The model is part of the package: embedding without a network proves it, and its checksum.
 WORKDIR /

@@ -31,7 +31,8 @@ timeout = 60
 # wait longer than DRAIN_SECONDS and this together (systemd TimeoutStopSec, stop_grace_period).
 graceful_timeout = 30
 
-# Heartbeats of the workers go to a file; on a slow disk they would stall the worker.
+# Heartbeats of the workers and what they count (METRICS) go to files; on a slow disk these would
+# stall the worker.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 # It lets every process of this user stop the service, and two services of one user collide on it.
@@ -40,5 +41,7 @@ control_socket_disable = True
 nworkers_changed = serving.nworkers_changed
 on_starting = serving.on_starting
 when_ready = serving.when_ready
+pre_fork = serving.pre_fork
+child_exit = serving.child_exit
 post_worker_init = serving.post_worker_init
 pre_request = serving.pre_request

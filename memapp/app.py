@@ -16,6 +16,7 @@ from memapp.routes import (
     converters,
     documentation,
     log_output,
+    metrics,
     problems,
     request_ids,
 )
@@ -56,6 +57,8 @@ def create_app(root: Path | None = None, **overrides: object) -> Flask:
     request_ids.init_app(app)
     access_log.init_app(app)
     problems.init_app(app)
+    if loaded["METRICS"]:
+        metrics.init_app(app)
     keyring = None if loaded["AUTH"] == "off" else Keyring.from_entries(loaded["API_KEYS"])
     authentication.init_app(app, keyring)
     wiring.init_app(app)

@@ -32,7 +32,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from memapp import heap, settings, wiring
+from memapp import heap, settings, wiring, worker_places
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.plain_requests import PlainParser
@@ -66,7 +66,13 @@ _STAY_SECONDS = 0.05
 
 
 class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """A thread worker that leaves nobody standing at the door when the service stops."""
+    """A thread worker that leaves nobody standing at the door when the service stops.
+
+    Attributes:
+        place: Number of the place in which it counts; None without METRICS.
+    """
+
+    place: int | None = None
 
     def init_process(self) -> None:
         """Prepare, in the worker's own process, what threads that stay are called away through."""
@@ -184,6 +190,7 @@ class _Master:
             self._server.log.error("Not reloading, the old workers stay: %s", error)  # noqa: TRY400
             return
         self._drain_seconds = loaded["DRAIN_SECONDS"]
+        _share_counts(self._server, loaded)
         Arbiter.handle_hup(self._server)
 
 
@@ -218,6 +225,7 @@ def on_starting(server: Arbiter) -> None:
     except ConfigurationError as error:
         sys.exit(str(error))
     wiring.share_with_forks()
+    _share_counts(server, loaded)
     heap.share_with_forks()
     server.log.debug("Loaded what the workers need before the fork")
 
@@ -228,6 +236,21 @@ def when_ready(server: Arbiter) -> None:
     master = _Master(server, loaded["DRAIN_SECONDS"])
     server.handle_term = master.terminate
     server.handle_hup = master.reload
+
+
+def pre_fork(server: Arbiter, worker: DrainingWorker) -> None:
+    """Give the worker a place to count in, of which no other one may still be using the files."""
+    taken = {one.place for one in server.WORKERS.values()}
+    try:
+        worker.place = worker_places.take(taken)
+    except OSError as error:
+        server.log.error("/metrics will be wrong, a worker has no room to count: %s", error)  # noqa: TRY400
+
+
+def child_exit(_server: Arbiter, worker: DrainingWorker) -> None:
+    """Forget what a worker was doing when it ended."""
+    if worker.place is not None:
+        worker_places.leave(worker.place)
 
 
 def post_worker_init(worker: Worker) -> None:
@@ -247,6 +270,13 @@ def _checked_settings(server: Arbiter, workers: int) -> settings.Settings:
     loaded = settings.load(Path(server.cfg.chdir))
     settings.refuse_workers(loaded, workers)
     return loaded
+
+
+def _share_counts(server: Arbiter, loaded: settings.Settings) -> None:
+    if loaded["METRICS"]:
+        # Beside the heartbeats, where a slow disk stalls nobody.
+        parent = server.cfg.worker_tmp_dir
+        worker_places.share_with_forks(parent, user=server.cfg.uid, group=server.cfg.gid)
 
 
 def _refuse_plugins(loaded: settings.Settings) -> None:

@@ -16,6 +16,7 @@ from flask import Flask, current_app
 from memapp import errands, plugins
 from memapp.embedders.caching import with_query_cache
 from memapp.embedders.per_process import PerProcess
+from memapp.instruments import Instruments, make_instruments, refuse_missing_library
 from memapp.ports import Embedder, Reader
 from memapp.ranking import memory_embedding_text
 from memapp.services.documents import Documents
@@ -63,6 +64,8 @@ _NETWORK = ("onnxruntime", "tokenizers")
 _LIBRARIES = {"minilm": _NETWORK, "chroma-default": _NETWORK}
 """What embedders import when they are first asked."""
 
+_METRICS = ("prometheus_client", "prometheus_client.multiprocess")
+
 
 def init_app(app: Flask) -> None:
     """Give the app its objects, to be made when they are first used; open nothing.
@@ -87,6 +90,8 @@ def refuse_plugins(config: Mapping[str, Any]) -> None:
     create = plugins.resolve("EMBEDDER", config["EMBEDDER"], EMBEDDERS)
     if config["EMBEDDER"] in EMBEDDERS:
         cast("Callable[[Mapping[str, Any]], Embedder]", create)(config)
+    if config["METRICS"]:
+        refuse_missing_library()
     for name in config["READERS"]:
         if name in READERS:
             _reader(name)
@@ -106,7 +111,8 @@ def load_before_fork(config: Mapping[str, Any]) -> None:
     """
     is_silent = os.environ.get("ORT_DISABLE_TELEMETRY") == "1"
     libraries = _LIBRARIES.get(config["EMBEDDER"], ()) if is_silent else ()
-    for module in (*_LATE_IMPORTS, *libraries):
+    metrics = _METRICS if config["METRICS"] else ()
+    for module in (*_LATE_IMPORTS, *libraries, *metrics):
         importlib.import_module(module)
     if libraries and config["EMBEDDER"] == "minilm":
         minilm = importlib.import_module("memapp.embedders.minilm")
@@ -134,6 +140,11 @@ def documents() -> Documents:
 def health() -> "ChromaHealth":
     """Return what looks after the current app's Chroma."""
     return _rooms().health.get()
+
+
+def instruments() -> Instruments:
+    """Return what measures the current app, with METRICS on."""
+    return _rooms().instruments.get()
 
 
 def counts(tenant: str) -> dict[str, int]:
@@ -165,6 +176,9 @@ class _Rooms:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._config: Mapping[str, Any] = app.config
+        if self._config["METRICS"]:
+            refuse_missing_library()
+        self.instruments = PerProcess(make_instruments)
         self.embedder = self._make_embedder()
         self._readers = [_reader(name) for name in self._config["READERS"]]
         mode = self._config["CHROMA_MODE"]

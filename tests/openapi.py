@@ -19,6 +19,7 @@ Document = dict[str, Any]
 
 _PROBLEM = "application/problem+json"
 _NDJSON = "application/x-ndjson"
+_TEXT = "text/plain"
 _UNDESCRIBED = {"/openapi.json", "/docs"}
 
 _formats = FormatChecker()
@@ -97,6 +98,8 @@ def _operation(app: Flask, document: Document, path: str, method: str) -> Docume
 def _instances(response: TestResponse) -> Iterator[Any]:
     if response.mimetype == _NDJSON:
         yield from map(orjson.loads, response.data.splitlines())
+    elif response.mimetype == _TEXT:
+        yield response.text
     elif response.request.method != "HEAD":
         yield orjson.loads(response.data)
 

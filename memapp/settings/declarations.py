@@ -441,6 +441,13 @@ DECLARED: tuple[Setting, ...] = (
         _OPERATION,
         production=5.0,
     ),
+    Setting(
+        "METRICS",
+        Truth(),
+        default=False,
+        help="Serve GET /metrics for Prometheus; needs the extra memapp[metrics].",
+        group=_OPERATION,
+    ),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in DECLARED}

@@ -42,9 +42,9 @@ class Settings(Mapping[str, Any]):
 
     @property
     def chooses_plugins(self) -> bool:
-        """Whether a plug-in is named that is not of the defaults, which need no proof."""
+        """Whether anything is named that may not be installed; the defaults need no proof."""
         known = {"CHROMA_MODE": set(MODES), "EMBEDDER": {"minilm"}}
-        is_chosen = any(self[name] not in names for name, names in known.items())
+        is_chosen = self["METRICS"] or any(self[name] not in known[name] for name in known)
         lists = ("READERS", "EXTENSIONS", "BLUEPRINTS")
         return is_chosen or any(self[name] != BY_NAME[name].default for name in lists)
 
