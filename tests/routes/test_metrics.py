@@ -217,6 +217,23 @@ def test_two_apps_of_a_process_share_no_counts(
     assert scrapes.answered(scrape(other), "/health") == 0
 
 
+def test_two_apps_of_a_worker_count_together_in_its_place(tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib; from memapp import worker_places; from memapp.app import create_app; "
+        f"root = pathlib.Path({str(tmp_path)!r}); "
+        "worker_places.share_with_forks(root, user=os.getuid(), group=os.getgid()); "
+        "worker_places.take([]); "
+        "apps = [create_app(root, AUTH='off', METRICS=True) for _ in range(2)]; "
+        "clients = [app.test_client() for app in apps]; "
+        "[client.get('/health') for client in clients * 3]; "
+        "print(clients[0].get('/metrics').text)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
+    )
+    assert scrapes.answered(done.stdout, "/health") == 6
+
+
 def test_a_folder_of_others_in_the_environment_is_left_alone(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     theirs.mkdir()
