@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPMethod
 
-from flask import Response, g, request
+from flask import Response, request
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.tag import Tag
 from flask_openapi.openapi import OpenAPI
@@ -26,7 +26,7 @@ UNMATCHED = "unmatched"
 OTHER_METHOD = "other"
 
 _METHODS = frozenset(HTTPMethod)
-_CURRENT = "measured_request"
+_MEASURED = "memapp.measured"
 _SCRAPE = "metrics.scrape"
 _TEXT = {
     "description": "Everything measured, in Prometheus's text format.",
@@ -70,17 +70,20 @@ class _Measured:
 
 
 def _begin() -> None:
-    if request.endpoint == _SCRAPE:
+    rule, method = request.url_rule, request.method
+    if rule is not None and rule.endpoint == _SCRAPE:
         return
-    method = request.method if request.method in _METHODS else OTHER_METHOD
-    route = template_of(request.url_rule) if request.url_rule else UNMATCHED
-    measured = _Measured(wiring.instruments(), method, route)
+    measured = _Measured(
+        wiring.instruments(),
+        method if method in _METHODS else OTHER_METHOD,
+        UNMATCHED if rule is None else template_of(rule),
+    )
+    request.environ[_MEASURED] = measured
     measured.instruments.begin_request()
-    setattr(g, _CURRENT, measured)
 
 
 def _end(response: Response) -> Response:
-    measured: _Measured | None = g.pop(_CURRENT, None)
+    measured: _Measured | None = request.environ.pop(_MEASURED, None)
     if measured is None:
         return response
     if response.is_streamed:
@@ -92,6 +95,6 @@ def _end(response: Response) -> Response:
 
 def _give_up(_error: BaseException | None) -> None:
     """End a request whose answer was never finished; Flask then answers 500 by itself."""
-    measured: _Measured | None = g.pop(_CURRENT, None)
+    measured: _Measured | None = request.environ.pop(_MEASURED, None)
     if measured is not None:
         measured.end(500)
