@@ -56,7 +56,10 @@ def make_instruments() -> "Instruments":
 
 
 class Instruments:
-    """Counts requests and how long they take. Safe for many threads; to be made after a fork."""
+    """Counts requests and calls to Chroma, and times them.
+
+    Safe for many threads; to be made after a fork.
+    """
 
     def __init__(self, place: Place | None) -> None:
         """Begin to count, or go on where others left the place."""
@@ -101,6 +104,12 @@ class Instruments:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self._chroma = Histogram(
+            "memapp_chroma_call_duration_seconds",
+            "Time of calls to Chroma, waits and repeats included.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
 
     def begin_request(self) -> None:
         """Count a request as being answered, until `end_request`."""
@@ -118,6 +127,10 @@ class Instruments:
         self._in_progress.dec()
         self._requests.labels(method, route, str(status)).inc()
         self._durations.labels(method, route).observe(seconds)
+
+    def observe_chroma(self, seconds: float) -> None:
+        """Count a call to Chroma, whether it succeeded or not."""
+        self._chroma.observe(seconds)
 
     def tell(self) -> Told:
         """Return what was measured: by this process, or in the places of all workers."""

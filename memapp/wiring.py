@@ -202,8 +202,12 @@ class _Rooms:
         chroma = ChromaExtension()
         if not chroma.is_ready(self._app):
             connect = plugins.resolve("CHROMA_MODE", self._config["CHROMA_MODE"], BACKENDS)
-            chroma.init_app(self._app, cast("Connect", connect))
+            chroma.init_app(self._app, cast("Connect", connect), self._observe_chroma)
         return chroma
+
+    def _observe_chroma(self, seconds: float) -> None:
+        if self._config["METRICS"]:
+            self.instruments.get().observe_chroma(seconds)
 
     def _make_memory_store(self) -> "ChromaMemories":
         from memapp.chroma.cache_budget import Budget  # noqa: PLC0415

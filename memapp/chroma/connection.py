@@ -56,6 +56,7 @@ class Connection:
         patience: Patience,
         batch_size: int = MAX_BATCH,
         sync_threshold: int = SYNC_THRESHOLD,
+        observe: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         """Keep what is needed to connect; open nothing.
 
@@ -64,11 +65,13 @@ class Connection:
             patience: How often and how fast failed calls are repeated.
             batch_size: Most records in one write, 1 to `MAX_BATCH`.
             sync_threshold: Records after which Chroma saves the index of a collection made here.
+            observe: Told how many seconds each call took, waits and repeats included.
         """
         self._connect = connect
         self._patience = patience
         self.batch_size = max(1, min(batch_size, MAX_BATCH))
         self._sync_threshold = sync_threshold
+        self._observe = observe
         self._session: Session | None = None
         self._finalizer: weakref.finalize[..., Connection] | None = None
         self._outage: MemappError | None = None
@@ -269,6 +272,7 @@ class Connection:
 
     @contextmanager
     def _in_use(self) -> Iterator[None]:
+        begin = time.perf_counter()
         with self._idle:
             self._idle.wait_for(lambda: not self._is_held)
             self._users += 1
@@ -280,6 +284,7 @@ class Connection:
                 self._users -= 1
                 if self._is_held:
                     idle.notify_all()
+            self._observe(time.perf_counter() - begin)
 
     def _admit(self) -> None:
         outage = self._outage

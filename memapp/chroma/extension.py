@@ -15,7 +15,14 @@ from memapp.chroma_config import ChromaConfig, Patience
 Connect = Callable[[ChromaConfig], ClientAPI]
 """A backend: open a client, keeping to the times of `config.patience`."""
 
+Observe = Callable[[float], None]
+"""Is told seconds."""
+
 _KEY = "memapp.chroma"
+
+
+def _ignore(_seconds: float) -> None:
+    """Let nobody be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,15 @@ class Connections:
         self.documents.close()
 
 
-def open_lazily(settings: Mapping[str, Any], connect: Connect) -> Connections:
+def open_lazily(
+    settings: Mapping[str, Any], connect: Connect, observe: Observe = _ignore
+) -> Connections:
     """Make the connections that the settings describe; nothing is opened before it is used.
 
     Args:
         settings: The `CHROMA_*` settings, under their flat names.
         connect: The backend that `CHROMA_MODE` names.
+        observe: Told how many seconds each call to Chroma took.
     """
     memories = _config(settings, settings["CHROMA_DB_PATH"])
     documents = _config(settings, settings["CHROMA_PERSIST_DIR"])
@@ -51,7 +61,9 @@ def open_lazily(settings: Mapping[str, Any], connect: Connect) -> Connections:
     }
 
     def connection(config: ChromaConfig) -> Connection:
-        return Connection(partial(connect, config), patience=config.patience, **sizes)
+        return Connection(
+            partial(connect, config), patience=config.patience, observe=observe, **sizes
+        )
 
     first = connection(memories)
     if settings["CHROMA_MODE"] != "persistent" or memories.path == documents.path:
@@ -70,8 +82,13 @@ class ChromaExtension:
     Keeps nothing itself: what belongs to an app lies in its `extensions["memapp.chroma"]`.
     """
 
-    def init_app(self, app: Flask, connect: Connect) -> None:
+    def init_app(self, app: Flask, connect: Connect, observe: Observe = _ignore) -> None:
         """Prepare the connections that the app's configuration describes; open nothing.
+
+        Args:
+            app: The app.
+            connect: The backend that `CHROMA_MODE` names.
+            observe: Told how many seconds each call to Chroma took.
 
         Raises:
             RuntimeError: the app has them already.
@@ -79,7 +96,7 @@ class ChromaExtension:
         if _KEY in app.extensions:
             message = "this app has Chroma connections already; call init_app once"
             raise RuntimeError(message)
-        app.extensions[_KEY] = open_lazily(app.config, connect)
+        app.extensions[_KEY] = open_lazily(app.config, connect, observe)
 
     def is_ready(self, app: Flask) -> bool:
         """Tell whether `init_app` has prepared the app."""

@@ -13,6 +13,7 @@ from memapp import instruments, keys
 from memapp.errors import ConfigurationError
 from memapp.routes.authentication import is_open
 from tests import scrapes
+from tests.chroma_server import free_port
 from tests.openapi import CheckedClient, checked_client, document_of
 
 MakeApp = Callable[..., Flask]
@@ -40,6 +41,10 @@ def scrape(client: CheckedClient) -> str:
     response = client.get("/metrics")
     assert response.status_code == 200
     return response.text
+
+
+def calls_to_chroma(told: str) -> float:
+    return scrapes.value(told, "memapp_chroma_call_duration_seconds_count")
 
 
 def test_without_the_setting_the_path_is_unknown_and_the_library_not_imported(
@@ -98,6 +103,17 @@ def test_every_request_is_timed_in_one_bucket(make_app: MakeApp) -> None:
     assert scrapes.value(told, f"{scrapes.DURATIONS}_count", **timed) == 4
     assert scrapes.value(told, f"{scrapes.DURATIONS}_bucket", le="+Inf", **timed) == 4
     assert 0 < scrapes.value(told, f"{scrapes.DURATIONS}_sum", **timed) < 4
+
+
+def test_calls_to_chroma_are_timed_failed_ones_too(make_app: MakeApp) -> None:
+    client = measured(make_app)
+    assert calls_to_chroma(scrape(client)) == 0
+    client.post("/v1/memories", json={"user_id": "u", "text": "one"})
+    assert calls_to_chroma(scrape(client)) > 0
+
+    away = measured(make_app, CHROMA_MODE="http", CHROMA_PORT=free_port())
+    assert away.get("/health/ready").status_code == 503
+    assert calls_to_chroma(scrape(away)) == 1
 
 
 def test_whatever_callers_send_makes_no_further_series(make_app: MakeApp) -> None:
