@@ -37,6 +37,20 @@ def test_nobody_else_may_look_into_the_folder(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_folder_and_files_belong_to_whom_the_workers_run_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_places, "_folder", None)
+    monkeypatch.setattr(worker_places, "_place", None)
+
+    worker_places.share_with_forks(str(tmp_path), user=4321, group=1234)
+    worker_places.take([])
+
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in tmp_path.rglob("*")}
+    assert owners == {(4321, 1234)}
+
+
 def test_sharing_twice_keeps_the_folder(folder: Path) -> None:
     share(folder.parent)
     assert list(folder.parent.iterdir()) == [folder]
