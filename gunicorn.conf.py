@@ -13,8 +13,8 @@ worker_class = serving.DrainingWorker
 threads = 8
 
 # Longer than a balancer keeps an idle connection (nginx: 60 s), so that it is never we who close
-# one on which a request is on its way. Between requests a connection costs no thread. A new one
-# that sends nothing holds a thread for 5 s, and one that does not end its request, until it does.
+# one on which a request is on its way; as long may a new one say nothing. Neither costs a thread,
+# nor does a request of which more is to come (docs/production.md, section 5).
 keepalive = 75
 
 # The longest that gunicorn allows, for filters in query strings.

@@ -2,8 +2,8 @@
 
 A request is plain if it comes over a connection that has carried one before, and there is only one
 way to read it: an origin-form target (RFC 9112, section 3.2.1), short lines, each field once and in
-printable ASCII, a small body with Content-Length or none. Whatever else comes, gunicorn reads and
-refuses as ever, and it does all that follows the reading.
+printable ASCII, a small body with Content-Length or none. And all of it has come. Whatever else
+comes, gunicorn reads and refuses as ever, and it does all that follows the reading.
 """
 
 import io
@@ -21,7 +21,6 @@ _LEFT_TO_GUNICORN = frozenset({"EXPECT", "TE", "TRAILER", "TRANSFER-ENCODING", "
 
 _LONGEST_LINE = 2_000
 _MOST_FIELDS = 50
-_RECEIVE = 65_536
 
 
 class PlainRequest(Request):  # type: ignore[misc]
@@ -66,6 +65,7 @@ class PlainParser(RequestParser):  # type: ignore[misc]
         self.unreader = former.unreader
         self.mesg = former.mesg
         self.req_count = former.req_count
+        self._foreseen: PlainRequest | None = None
         limits = (self.cfg.limit_request_line, self.cfg.limit_request_field_size)
         self._longest_line = min([_LONGEST_LINE, *(limit for limit in limits if limit > 0)])
         self._most_fields = min(_MOST_FIELDS, self.cfg.limit_request_fields)
@@ -80,38 +80,33 @@ class PlainParser(RequestParser):  # type: ignore[misc]
         return bool(super().finish_body(*args, **keywords))
 
     def __next__(self) -> Request:
-        """Wait for the next request and return it."""
-        if self.mesg.should_close() or not self.finish_body():
-            raise StopIteration
-        if self.unreader.buf.getvalue():
-            return super().__next__()
-        received = self.unreader.chunk(_RECEIVE)
-        request = self._read(received)
+        """Return the next request; wait for it unless it was foreseen."""
+        request, self._foreseen = self._foreseen, None
         if request is None:
             return super().__next__()
         self.mesg = request
         return request
 
+    def foresee(self, received: bytes) -> bool:
+        """Read the next request of what was received, if that is all of a plain one."""
+        if self.mesg.should_close() or not self.finish_body():
+            return False
+        self._foreseen = self._read(received)
+        return self._foreseen is not None
+
     def _read(self, received: bytes) -> PlainRequest | None:
-        """Read a plain request; of any other, put back what was received."""
         head, end, body = received.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         start = _START.fullmatch(first) if end and len(first) <= self._longest_line else None
         fields = self._fields(lines) if start is not None else None
         scheme = None if fields is None else self._scheme(fields)
         length = None if fields is None else _LENGTH.fullmatch(fields.get("CONTENT-LENGTH", "0"))
-        if start is not None and fields is not None and scheme is not None and length is not None:
-            missing = int(length[0]) - len(body)
-            parts: list[bytes] = []
-            while missing > 0 and (more := self.unreader.chunk(missing)):
-                parts.append(more)
-                missing -= len(more)
-            if missing == 0:
-                self.req_count += 1
-                return PlainRequest(self, start, fields, scheme, b"".join((body, *parts)))
-            received = b"".join((received, *parts))
-        self.unreader.unread(received)
-        return None
+        if start is None or fields is None or scheme is None or length is None:
+            return None
+        if int(length[0]) != len(body):
+            return None
+        self.req_count += 1
+        return PlainRequest(self, start, fields, scheme, body)
 
     def _fields(self, lines: list[str]) -> dict[str, str] | None:
         """Return the values by names in upper case; None if any field is not plain."""

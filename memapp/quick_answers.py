@@ -2,7 +2,7 @@
 
 gunicorn sends the head by itself and the body after it: two system calls for the worker, between
 which its threads take turns, and two packets to be read by the client. And where a large body was
-not read, it says that the connection goes on and then closes it.
+not read, it says that the connection goes on and then closes it; for a smaller one it waits.
 """
 
 import time
@@ -32,7 +32,12 @@ class QuickResponse(Response):  # type: ignore[misc]
 
     def should_close(self) -> bool:
         """Tell whether the connection ends with this answer (RFC 9112, section 9.6)."""
-        return bool(super().should_close()) or _has_too_much_left(self.req.body)
+        body = self.req.body
+        return (
+            bool(super().should_close())
+            or getattr(body, "failed", False)
+            or _has_too_much_left(body)
+        )
 
     def write(self, arg: bytes) -> None:
         """Send a part of the body, the first one together with the head."""
@@ -47,10 +52,10 @@ class QuickResponse(Response):  # type: ignore[misc]
 
 
 def _has_too_much_left(body: object) -> bool:
-    """Tell whether the rest of a body is too long to be discarded, or may be."""
+    """Tell whether the rest of a body is too long to be discarded, or is still to come."""
     match getattr(body, "reader", None):
-        case LengthReader(length=left):
-            return bool(left >= _DRAINED)
+        case LengthReader(length=left, unreader=unreader):
+            return bool(left >= _DRAINED or left > len(unreader.buf.getvalue()))
         case ChunkedReader(parser=unfinished):
             return unfinished is not None
         case _:

@@ -30,13 +30,14 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
-from gunicorn.workers.gthread import TConn, ThreadWorker
+from gunicorn.workers.gthread import TConn
 
 from memapp import heap, settings, wiring, worker_places
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.plain_requests import PlainParser
 from memapp.quick_answers import answer_quickly
+from memapp.slow_clients import PatientWorker, has_unsent
 from memapp.turning_away import turn_away
 from memapp.unreadable_requests import answer_with_problems
 
@@ -65,8 +66,8 @@ _STAY_SECONDS = 0.05
 """How long a thread stays with a client that has just been answered, if nobody else waits."""
 
 
-class DrainingWorker(ThreadWorker):  # type: ignore[misc]
-    """A thread worker that leaves nobody standing at the door when the service stops.
+class DrainingWorker(PatientWorker):
+    """A worker that leaves nobody standing at the door when the service stops.
 
     Attributes:
         place: Number of the place in which it counts; None without METRICS.
@@ -87,9 +88,9 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         All workers are woken for each; without this the quickest takes most of those that come
         together, and keeps them as long as they stay.
         """
-        served = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
-        if served and self.alive:
-            time.sleep(_HESITATION_SECONDS * min(served, _HESITATES_FOR))
+        occupied = self.served() if self.alive else 0
+        if occupied:
+            time.sleep(_HESITATION_SECONDS * min(occupied, _HESITATES_FOR))
         super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -109,7 +110,7 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]
         while (kept := super().handle(conn)) is True:
             if type(conn.parser) is RequestParser:
                 conn.parser = PlainParser(conn.parser)
-            if conn.parser.unreader.buf.getvalue():
+            if conn.parser.unreader.buf.getvalue() or has_unsent(conn):
                 break
             if events is None:
                 events = select.poll()

@@ -10,6 +10,7 @@ import gunicorn.util
 _DETAILS = {
     400: ("malformed_request", "is no HTTP/1.1 request that can be read; check its first line, "
           "its headers and its chunks"),
+    408: ("request_timeout", "the request came too slowly; send it again, without pauses"),
     414: ("uri_too_long", "the request line is too long; shorten the query string, or search "
           "with POST /v1/memories/search"),
     417: ("expectation_failed", "Expect may say nothing but 100-continue"),

@@ -48,6 +48,7 @@ _EVERYWHERE = {
     500: problem_response("memapp failed; the log has the cause."),
 }
 _WITH_A_BODY = {
+    408: problem_response("The body came too slowly."),
     413: problem_response("The body is larger than a setting allows."),
     415: problem_response("The body is of a kind that is not read."),
 }

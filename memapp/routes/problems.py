@@ -170,5 +170,6 @@ def _of_http(error: HTTPException) -> Problem:
 
 _DETAILS = {
     HTTPStatus.NOT_FOUND: "there is no such path; /docs shows all, /openapi.json lists them",
+    HTTPStatus.REQUEST_TIMEOUT: "the body came too slowly; send it again, without pauses",
     HTTPStatus.METHOD_NOT_ALLOWED: "this path does not take this method; Allow has those it takes",
 }

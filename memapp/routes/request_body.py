@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, cast
 from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug import exceptions
-from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge, RequestTimeout
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -27,6 +27,7 @@ class StrictRequest(Request):
     def stream(self) -> IO[bytes]:
         """The body; reading raises 413 beyond `max_content_length`, and 400 if it ends early.
 
+        It raises 408 if it comes too slowly, where the server measures that.
         A body that was compressed for the transfer, which gunicorn does not undo, is 501.
         """
         if self.environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
@@ -73,6 +74,8 @@ class _PromisedBody(io.RawIOBase):
     def _receive(self, most: int) -> bytes:
         try:
             return self._source.read(most)
+        except TimeoutError as error:
+            raise RequestTimeout from error
         # What servers raise for a broken socket or chunk; gunicorn has its own for chunks.
         except (OSError, ValueError, ParseException) as error:
             raise ClientDisconnected from error
