@@ -120,7 +120,7 @@ def test_a_request_that_its_worker_took_along_is_no_longer_in_progress(
     service = start("-w", "1")
     half = (
         "POST /v1/memories HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-        f"Authorization: Bearer {service.server.key}\r\nContent-Length: 100\r\n\r\n{{"
+        f"Authorization: Bearer {service.server.key}\r\nContent-Length: 100000\r\n\r\n{{"
     )
     with socket.create_connection((service.server.host, service.server.port)) as connection:
         connection.sendall(half.encode())
