@@ -14,7 +14,7 @@ _AWAITED = 64 * 1024
 _LONGEST_LINE = 8192
 """gunicorn refuses a longer first line."""
 
-_START = re.compile(rb"[!-~]+ [!-~\x80-\xff]+ HTTP/1\.[01]\r\n")
+_START = re.compile(rb"[!-~]+ [!-~\x80-\xff]+ HTTP/1\.[0-9]\r\n")
 _FRAMING = re.compile(
     rb"\r\n(?:content-length:[ \t]*([0-9]+)[ \t]*(?=\r\n)|transfer-encoding:|expect:)", re.I
 )
@@ -60,7 +60,7 @@ class Arrival:
             return
         length, is_open = 0, False
         for digits in _FRAMING.findall(received, start, end + 2):
-            length = max(length, int(digits[:18] or b"0"))
+            length = max(length, int(digits.lstrip(b"0")[:18] or b"0"))
             is_open = is_open or not digits
         self._length = end + 4 + length
         self.is_long = is_open or self._length > max(_AWAITED, end + 4)

@@ -58,6 +58,20 @@ def test_gunicorn_does_not_wait_for_more_of_what_is_called_whole(
         assert arrival.is_awaited or arrival.is_long or not _would_wait(received)
 
 
+@pytest.mark.parametrize(
+    "received",
+    [
+        b"GET / HTTP/1.2\r\nX: ",
+        b"POST / HTTP/1.1\r\nContent-Length: " + b"0" * 20 + b"9\r\n\r\n{",
+    ],
+    ids=["minor version", "zeros"],
+)
+def test_what_gunicorn_would_wait_for_is_awaited(received: bytes) -> None:
+    assert _would_wait(received)
+    for arrival in (Arrival(received), _arrived(received)):
+        assert arrival.is_awaited
+
+
 @pytest.mark.parametrize("length", range(len(SEARCH)))
 def test_a_part_of_a_request_is_awaited_whole(length: int) -> None:
     arrival = _arrived(SEARCH[:length])
