@@ -28,6 +28,8 @@ class Arrival:
         pace: How fast it comes.
         is_long: Whether it can only be read while it comes: its body is large or of unknown length,
             or the client waits for an answer before it sends it (RFC 9110, section 10.1.1).
+        has_large_head: Whether its head is larger than what is awaited; it is to be refused, for to
+            read that while it comes would take a thread, and nobody has asked for a key yet.
     """
 
     def __init__(self, received: bytes) -> None:
@@ -35,6 +37,7 @@ class Arrival:
         self.received = bytearray()
         self.pace = Pace()
         self.is_long = False
+        self.has_large_head = False
         self._length: int | None = None
         self.add(received)
 
@@ -55,15 +58,16 @@ class Arrival:
         received = self.received
         start = 2 if received.startswith(b"\r\n") else 0  # RFC 9112, section 2.2
         end = received.find(b"\r\n\r\n", max(searched, start))
+        self.has_large_head = (len(received) if end < 0 else end) > _AWAITED
         if end < 0:
-            self.is_long = len(received) > _AWAITED or self._has_no_start(start)
+            self.is_long = self.has_large_head or self._has_no_start(start)
             return
         length, is_open = 0, False
         for digits in _FRAMING.findall(received, start, end + 2):
             length = max(length, int(digits.lstrip(b"0")[:18] or b"0"))
             is_open = is_open or not digits
         self._length = end + 4 + length
-        self.is_long = is_open or self._length > max(_AWAITED, end + 4)
+        self.is_long = is_open or self.has_large_head or self._length > max(_AWAITED, end + 4)
 
     def _has_no_start(self, start: int) -> bool:
         """Tell whether it is to be refused for its first line, without waiting for the others."""

@@ -23,6 +23,7 @@ from http import HTTPStatus
 from typing import Any
 
 import gunicorn.util
+from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.http2 import negotiation
 from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, TConn, ThreadWorker
 
@@ -97,6 +98,10 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             conn.init()
         if conn.initialized and isinstance(conn.sock, PatientSocket):
             arrival = _unfinished(conn)
+            if arrival is not None and arrival.has_large_head:
+                error = LimitRequestHeaders("the head is too large")
+                self.handle_error(None, conn.sock, conn.client, error)
+                return False
             if arrival is not None:
                 return arrival
         return super().handle(conn)

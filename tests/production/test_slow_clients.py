@@ -19,6 +19,8 @@ HEAD = b"POST /v1/memories HTTP/1.1\r\nHost: a\r\nContent-Type: application/json
 SLOW = {
     "say nothing": b"",
     "send half a head": HEAD[:40],
+    "send a head without end": HEAD + b"X-A: a\r\n" * 10_000,
+    "speak another version": b"GET / HTTP/1.2\r\nX-A: a",
     "send half a body": HEAD + b"Content-Length: 100\r\n\r\n{",
     "send half a second request": b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n" + HEAD,
     "keep a large body back": HEAD + b"Content-Length: 100000\r\n\r\n{",
