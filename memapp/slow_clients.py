@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import gunicorn.util
 from gunicorn.http.errors import LimitRequestHeaders
@@ -40,12 +40,19 @@ _LOOK_SECONDS = 0.25
 """How often it is looked whether a client has become too slow."""
 
 
+class _Wait(NamedTuple):
+    """Since when a connection waits, and what is done to it if it waits too long."""
+
+    since: float
+    give_up: Callable[[TConn], None]
+
+
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
     """A thread worker that slow clients cannot occupy.
 
     Attributes:
         waiting: The connections that no thread has and that are not kept alive for a next request,
-            in the order in which they began to wait, with what is done to those that wait too long.
+            in the order in which they began to wait.
     """
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -57,7 +64,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             most = min(most, most_files // 2)
         self.worker_connections = most
         self.max_keepalived = most - self.cfg.threads
-        self.waiting: dict[TConn, Callable[[TConn], None]] = {}
+        self.waiting: dict[TConn, _Wait] = {}
         self._next_look = 0.0
 
     def init_process(self) -> None:
@@ -134,13 +141,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             self._stop_waiting(conn)(conn)
 
     def _make_room(self) -> None:
-        if self.waiting:
-            conn = next(iter(self.waiting))
+        conn, wait = next(iter(self.waiting.items()), (None, None))
+        idle = self.keepalived_conns[0] if self.keepalived_conns else None
+        if idle and (wait is None or idle.timeout - self.cfg.keepalive < wait.since):
+            idle.timeout = 0.0
+            self.murder_keepalived()
+        elif conn:
             self._stop_waiting(conn)
             self._drop(conn)
-        elif self.keepalived_conns:
-            self.keepalived_conns[0].timeout = 0.0
-            self.murder_keepalived()
 
     def _cap_keepalive(self, deadline: float) -> None:
         super()._cap_keepalive(deadline)
@@ -158,12 +166,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         event: int = selectors.EVENT_READ,
     ) -> None:
         conn.timeout = deadline
-        self.waiting[conn] = give_up
+        self.waiting[conn] = _Wait(time.monotonic(), give_up)
         self.poller.register(conn.sock, event, partial(go_on, conn))
 
     def _stop_waiting(self, conn: TConn) -> Callable[[TConn], None]:
         self.poller.unregister(conn.sock)
-        return self.waiting.pop(conn)
+        return self.waiting.pop(conn).give_up
 
     def _begin(self, conn: TConn, _socket: socket.socket) -> None:
         self._stop_waiting(conn)

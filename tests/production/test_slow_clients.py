@@ -257,6 +257,27 @@ def test_whoever_waits_longest_makes_room_for_others(tmp_path: Path) -> None:
         assert time.monotonic() - begin < 2
 
 
+def test_who_is_idle_between_requests_makes_room_for_who_sends_one(tmp_path: Path) -> None:
+    request = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    server = OpenServer(tmp_path)
+    server.arguments = ("-w", "1", "--worker-connections", "20")
+    with _started(server), ExitStack() as stack:
+        for _ in range(12):
+            idle = stack.enter_context(server.connect())
+            idle.sendall(request)
+            assert idle.recv(65536).startswith(b"HTTP/1.1 200")
+        time.sleep(0.2)  # Until no thread stays with them.
+        slow = stack.enter_context(server.connect())
+        slow.sendall(request[:10])
+        for _ in range(15):
+            stack.enter_context(server.connect())
+        time.sleep(0.5)
+
+        slow.sendall(request[10:])
+
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_a_client_may_take_its_time_while_the_service_drains(tmp_path: Path) -> None:
     with _started(OpenServer(tmp_path, MEMAPP_DRAIN_SECONDS="300")) as server:
         server.send(signal.SIGTERM)
