@@ -90,7 +90,7 @@ class MemappService:
         with ThreadPoolExecutor(_LOADERS) as loaders:
             for ids in loaders.map(self._load, starts):
                 self._ids.update(ids)
-        self._warm_up()
+        self.warm_up()
 
     def restart(self) -> float:
         """Start gunicorn anew; return the seconds until the first answered search."""
@@ -158,7 +158,7 @@ class MemappService:
             environment=plain_environment(**environment, **self._settings),
         )
 
-    def _warm_up(self) -> None:
+    def warm_up(self) -> None:
         """Let every worker open its client and load its network; none is chosen by name."""
         users = min(self.corpus.users, 10)
         modes: tuple[Mode, ...] = ("semantic", "hybrid")
