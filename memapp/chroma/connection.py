@@ -46,6 +46,14 @@ MAX_BATCH = 5461
 """Most records Chroma 1.5.9 takes in one write: SQLite's 32,766 variables, six for each."""
 
 
+Observe = Callable[[float], None]
+"""Is told how many seconds a call to Chroma took, waits and repeats included."""
+
+
+def unobserved(_seconds: float) -> None:
+    """Let nobody be told."""
+
+
 class Connection:
     """A connection to one Chroma store. Safe to use from many threads, and across forks."""
 
@@ -56,7 +64,7 @@ class Connection:
         patience: Patience,
         batch_size: int = MAX_BATCH,
         sync_threshold: int = SYNC_THRESHOLD,
-        observe: Callable[[float], None] = lambda _seconds: None,
+        observe: Observe = unobserved,
     ) -> None:
         """Keep what is needed to connect; open nothing.
 
@@ -65,7 +73,7 @@ class Connection:
             patience: How often and how fast failed calls are repeated.
             batch_size: Most records in one write, 1 to `MAX_BATCH`.
             sync_threshold: Records after which Chroma saves the index of a collection made here.
-            observe: Told how many seconds each call took, waits and repeats included.
+            observe: Told of each call.
         """
         self._connect = connect
         self._patience = patience

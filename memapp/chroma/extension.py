@@ -9,20 +9,13 @@ from typing import Any
 from chromadb.api import ClientAPI
 from flask import Flask, current_app
 
-from memapp.chroma.connection import Connection
+from memapp.chroma.connection import Connection, Observe, unobserved
 from memapp.chroma_config import ChromaConfig, Patience
 
 Connect = Callable[[ChromaConfig], ClientAPI]
 """A backend: open a client, keeping to the times of `config.patience`."""
 
-Observe = Callable[[float], None]
-"""Is told seconds."""
-
 _KEY = "memapp.chroma"
-
-
-def _ignore(_seconds: float) -> None:
-    """Let nobody be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +37,14 @@ class Connections:
 
 
 def open_lazily(
-    settings: Mapping[str, Any], connect: Connect, observe: Observe = _ignore
+    settings: Mapping[str, Any], connect: Connect, observe: Observe = unobserved
 ) -> Connections:
     """Make the connections that the settings describe; nothing is opened before it is used.
 
     Args:
         settings: The `CHROMA_*` settings, under their flat names.
         connect: The backend that `CHROMA_MODE` names.
-        observe: Told how many seconds each call to Chroma took.
+        observe: Told of each call to Chroma.
     """
     memories = _config(settings, settings["CHROMA_DB_PATH"])
     documents = _config(settings, settings["CHROMA_PERSIST_DIR"])
@@ -82,13 +75,13 @@ class ChromaExtension:
     Keeps nothing itself: what belongs to an app lies in its `extensions["memapp.chroma"]`.
     """
 
-    def init_app(self, app: Flask, connect: Connect, observe: Observe = _ignore) -> None:
+    def init_app(self, app: Flask, connect: Connect, observe: Observe = unobserved) -> None:
         """Prepare the connections that the app's configuration describes; open nothing.
 
         Args:
             app: The app.
             connect: The backend that `CHROMA_MODE` names.
-            observe: Told how many seconds each call to Chroma took.
+            observe: Told of each call to Chroma.
 
         Raises:
             RuntimeError: the app has them already.
