@@ -23,6 +23,7 @@ from memapp.routes.answering import answer
 from memapp.routes.authentication import is_open
 from memapp.routes.parsing import checked
 from tests.chroma_server import ChromaServer
+from tests.fresh_interpreter import printed
 from tests.openapi import checked_client, document_of
 
 opened: list[ChromaConfig] = []
@@ -110,10 +111,7 @@ def test_the_factory_opens_nothing_and_leaves_the_slow_libraries_alone(tmp_path:
         "assert client.get('/openapi.json').status_code == 200; "
         "print(sorted({'chromadb', 'onnxruntime', 'tokenizers', 'httpx'} & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert done.stdout.strip() == "[]"
+    assert printed(script, folder=tmp_path) == "[]"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,14 +2,13 @@
 
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from memapp import worker_places
 from memapp.worker_places import Place
+from tests.fresh_interpreter import printed
 
 
 @pytest.fixture
@@ -109,8 +108,5 @@ def test_the_folder_goes_with_its_maker_and_not_with_its_children(tmp_path: Path
         "os.waitpid(child, 0)\n"
         f"print(len(os.listdir({str(tmp_path)!r})))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "1"
+    assert printed(script) == "1"
     assert list(tmp_path.iterdir()) == []

@@ -1,7 +1,5 @@
 """What one process tells Prometheus, and whom it tells."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from memapp.errors import ConfigurationError
 from memapp.routes.authentication import is_open
 from tests import scrapes
 from tests.chroma_server import free_port
+from tests.fresh_interpreter import printed
 from tests.openapi import CheckedClient, checked_client, document_of
 
 MakeApp = Callable[..., Flask]
@@ -59,10 +58,7 @@ def test_without_the_setting_the_path_is_unknown_and_the_library_not_imported(
         " *{answer.get_json()['detail'] for answer in answers},"
         " 'prometheus_client' in sys.modules, sep='|')"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    statuses, detail, is_imported = done.stdout.strip().rsplit("|", 2)
+    statuses, detail, is_imported = printed(script, folder=tmp_path).rsplit("|", 2)
     assert (statuses, is_imported) == ("404|404", "False")
     assert detail.startswith("there is no such path")
 
@@ -244,10 +240,7 @@ def test_two_apps_of_a_worker_count_together_in_its_place(tmp_path: Path) -> Non
         "[client.get('/health') for client in clients * 3]; "
         "print(clients[0].get('/metrics').text)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True
-    )
-    assert scrapes.answered(done.stdout, "/health") == 6
+    assert scrapes.answered(printed(script), "/health") == 6
 
 
 def test_a_folder_of_others_in_the_environment_is_left_alone(tmp_path: Path) -> None:
@@ -258,15 +251,8 @@ def test_a_folder_of_others_in_the_environment_is_left_alone(tmp_path: Path) -> 
         f"app = create_app(pathlib.Path({str(tmp_path)!r}), AUTH='off', METRICS=True); "
         "client = app.test_client(); client.get('/health'); print(client.get('/metrics').text)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env={"PROMETHEUS_MULTIPROC_DIR": str(theirs)},
-    )
-    assert scrapes.answered(done.stdout, "/health") == 1
+    told = printed(script, folder=tmp_path, environment={"PROMETHEUS_MULTIPROC_DIR": str(theirs)})
+    assert scrapes.answered(told, "/health") == 1
     assert list(theirs.iterdir()) == []
 
 
