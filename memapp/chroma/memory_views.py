@@ -20,9 +20,6 @@ from memapp.records import Memory, MemoryScope, NearMemory, Vector
 _MEMORY = ("metadatas", "documents")
 _NEAR = (*_MEMORY, "distances")
 
-_STRANGERS = 4
-"""How many records of others may be nearer, where a query is tried without a filter."""
-
 
 class EmptyView:
     """A scope in which nothing was ever stored; see `ports.MemoryView`."""
@@ -118,13 +115,15 @@ class StoredView:
         """Return the scope's nearest if they are the nearest of the shard; None if they are not."""
         scope = self._scope
         key = (self._shard.name, scope.user_id, scope.agent_id or "", scope.session_id or "")
-        if self._crowding.is_crowded(key):
+        room = self._crowding.strangers(key)
+        if room is None:
             return None
-        records = self._query(vector, limit + _STRANGERS, None)
+        records = self._query(vector, limit + room, None)
         rows = [row for row, fields in enumerate(records.metadatas) if self._has(fields)]
         if len(rows) < limit:
-            self._crowding.note(key)
+            self._crowding.note_too_many(key, room)
             return None
+        self._crowding.note(key, rows[limit - 1] + 1 - limit)
         self._note_shown()
         return _near(records, rows[:limit])
 
