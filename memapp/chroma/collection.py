@@ -283,11 +283,12 @@ class Collection:
         *,
         may_repeat: bool = False,
     ) -> None:
+        stored = partial(bundled, replaces=method is not ChromaCollection.add)
         for part in self._by_size(ids, vectors, metadatas, documents):
             arguments = {
                 "ids": list(ids[part]),
                 "embeddings": None if vectors is None else vectors[part],
-                "metadatas": None if metadatas is None else [*map(bundled, metadatas[part])],
+                "metadatas": None if metadatas is None else [*map(stored, metadatas[part])],
                 # No text is none: an empty one would be indexed like any other.
                 "documents": None if documents is None else [t or None for t in documents[part]],
             }

@@ -143,11 +143,11 @@ def decode_chunk(raw_id: str, fields: Mapping[str, Any], text: str) -> StoredChu
     return StoredChunk(chunk_id, chunk, fields.get("gap", ""))
 
 
-def column_of(field: str) -> str | None:
-    """Return the metadata key under which Chroma can filter chunks by a document's field."""
+def columns_of(field: str) -> Sequence[str]:
+    """Return the metadata key, if any, by which Chroma can filter chunks by a document's field."""
     if field.startswith("metadata."):
-        return OWN_PREFIX + field.removeprefix("metadata.")
-    return field if field in {"title", "source"} else None
+        return [OWN_PREFIX + field.removeprefix("metadata.")]
+    return [field] if field in {"title", "source"} else []
 
 
 def embedded_text(fields: Mapping[str, Any], text: str) -> str:

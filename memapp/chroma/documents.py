@@ -11,7 +11,7 @@ from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_layout import CollectionName, document_key, parse_name
-from memapp.chroma.document_records import column_of, whole_text
+from memapp.chroma.document_records import columns_of, whole_text
 from memapp.chroma.document_revision import ChromaRevision
 from memapp.chroma.document_shelf import Near, SeenHeads, Shelf
 from memapp.chroma.document_sweep import remove_leftovers
@@ -136,7 +136,7 @@ class ChromaDocuments:
         self, tenant: str, collection: str, vector: Vector, limit: int, condition: Filter | None
     ) -> list[NearChunk]:
         """Return up to `limit` nearest chunks of current revisions, nearest first."""
-        where = None if condition is None else narrow(condition, column_of)
+        where = None if condition is None else narrow(condition, columns_of)
 
         def fetch(shelf: Shelf, most: int) -> Near:
             return shelf.nearest(vector, most, where=where)
@@ -157,7 +157,7 @@ class ChromaDocuments:
         if not phrases:
             return []
         pattern = one_of(phrases)
-        where = None if condition is None else narrow(condition, column_of)
+        where = None if condition is None else narrow(condition, columns_of)
 
         def fetch(shelf: Shelf, most: int) -> Near:
             return shelf.matching(pattern, vector, most, where=where)

@@ -5,14 +5,22 @@ flattened under `x.`, so that Chroma can filter by it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memapp.chroma.bundling import MOMENT
 from memapp.chroma.where import stamp, stored, unstamp
 from memapp.records import Memory, Metadata, MetadataValue
 
 OWN_PREFIX = "x."
+
+_COLUMNS = {
+    "speaker": ("speaker",),
+    "occurred_at": ("occurred", MOMENT),
+    "created_at": ("created", MOMENT),
+    "updated_at": ("updated", MOMENT),
+}
 
 Fields = dict[str, Any]
 """Chroma metadata of one record."""
@@ -122,16 +130,11 @@ def replacing(new: Fields, old: Mapping[str, Any]) -> Fields:
     return {**dict.fromkeys(old.keys() - new.keys()), **new}
 
 
-def column_of(field: str) -> str | None:
-    """Return the metadata key under which Chroma can filter by a field of the filter language."""
+def columns_of(field: str) -> Sequence[str]:
+    """Return the metadata keys by which Chroma can filter by a field of the filter language."""
     if field.startswith("metadata."):
-        return OWN_PREFIX + field.removeprefix("metadata.")
-    return {
-        "speaker": "speaker",
-        "occurred_at": "occurred",
-        "created_at": "created",
-        "updated_at": "updated",
-    }.get(field)
+        return [OWN_PREFIX + field.removeprefix("metadata.")]
+    return _COLUMNS.get(field, ())
 
 
 def _filterable(value: MetadataValue) -> Any:

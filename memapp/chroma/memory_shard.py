@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from memapp.chroma import memory_layout as layout
+from memapp.chroma.bundling import MOMENT
 from memapp.chroma.change_log import GONE, Awaited, Change, ChangeLog, NewRecord, new_token
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
@@ -391,7 +392,8 @@ class MemoryShard:
 
 def _hangs_on(stored: StoredMemoryRecord) -> dict[str, Any]:
     """Return what is true of a memory and its trail, and not of one added in its place since."""
-    return {"$or": [{"created": stored.fields["created"]}, {"kind": "alias"}]}
+    created = stored.fields["created"]
+    return {"$or": [{"created": created}, {MOMENT: created}, {"kind": "alias"}]}
 
 
 def _making(addition: Addition) -> Making:

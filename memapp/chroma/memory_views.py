@@ -9,7 +9,7 @@ import numpy as np
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection, Records
 from memapp.chroma.crowding import Crowding
-from memapp.chroma.memory_records import column_of, decode
+from memapp.chroma.memory_records import columns_of, decode
 from memapp.chroma.shared_reads import SharedReads
 from memapp.chroma.user_snapshot import Snapshot
 from memapp.chroma.user_speakers import UserSpeakers
@@ -145,7 +145,7 @@ class StoredView:
             parts.append({"agent": self._scope.agent_id})
         if self._scope.session_id is not None:
             parts.append({"session": self._scope.session_id})
-        narrowed = None if condition is None else narrow(condition, column_of)
+        narrowed = None if condition is None else narrow(condition, columns_of)
         if narrowed is not None:
             parts.append(narrowed)
         return parts[0] if len(parts) == 1 else {"$and": parts}

@@ -22,8 +22,8 @@ from memapp.filters import And, Comparison, Filter, Not, Operator, Or, Scalar
 Where = Mapping[str, Any]
 """A Chroma `where` clause."""
 
-NameOf = Callable[[str], str | None]
-"""Gives the metadata key a filter's field is stored under, or None if it is not stored."""
+NamesOf = Callable[[str], Sequence[str]]
+"""Gives the metadata keys that a filter's field may be stored under; none if it is not stored."""
 
 EXACT = 2**53
 """Up to here every integer is a float too (IEEE 754 double)."""
@@ -58,28 +58,29 @@ def stored(value: str | float) -> str | int | float | bool:
     return value
 
 
-def narrow(condition: Filter, name_of: NameOf) -> Where | None:
+def narrow(condition: Filter, names_of: NamesOf) -> Where | None:
     """Translate a filter into a `where` that holds at least for all records the filter accepts.
 
     Args:
         condition: The filter.
-        name_of: The stored key of each field. Under it lies the field's scalar as `stored` gives
-            it, its time as `stamp` gives it, its list as it is or left out, or nothing.
+        names_of: The stored keys of each field. Under one of them lies the field's scalar as
+            `stored` gives it, its time as `stamp` gives it, its list as it is or left out, or
+            nothing; under the others nothing.
 
     Returns:
         None where Chroma's language cannot narrow at all.
     """
     match condition:
         case And(parts):
-            return _all_of([narrow(part, name_of) for part in parts])
+            return _all_of([narrow(part, names_of) for part in parts])
         case Or(parts):
-            return _any_of([narrow(part, name_of) for part in parts])
+            return _any_of([narrow(part, names_of) for part in parts])
         case Not(part):
             opposite = _negation(part)
-            return None if opposite is None else narrow(opposite, name_of)
+            return None if opposite is None else narrow(opposite, names_of)
         case Comparison(field, op, value):
-            name = name_of(field)
-            return None if name is None else _compared(name, op, value)
+            said = [_compared(name, op, value) for name in names_of(field)]
+            return _all_of(said) if op in {"ne", "nin"} else _any_of(said)
 
 
 def _negation(condition: Filter) -> Filter | None:

@@ -1,19 +1,21 @@
 """What memories and changes look like in Chroma, and that former records are read as ever."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
 from memapp.chroma import collection
-from memapp.chroma.bundling import KEY, bundled, unbundled
+from memapp.chroma.bundling import KEY, MOMENT, TIMES, bundled, unbundled
+from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.memories import ChromaMemories
 from memapp.embedders.hashing import HashEmbedder
+from memapp.filters import Comparison
 from memapp.records import Memory, MemoryDraft, MemoryScope
 from tests.chroma.memory_stores import open_memories
 
@@ -42,14 +44,14 @@ def raw(connection: Connection) -> dict[str, tuple[Mapping[str, Any], str | None
 def written_formerly(connection: Connection) -> Memory:
     """A memory, and the change that announced it, with all their keys side by side."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "bundled", lambda fields: fields)
+        patch.setattr(collection, "bundled", lambda fields, **_: fields)
         return add(open_store(connection), "ann drinks tea")
 
 
 def test_a_memory_is_kept_under_the_keys_that_searches_filter_by(connection: Connection) -> None:
     memory = add(open_store(connection), "ann drinks tea")
     fields, text = raw(connection)[memory.id]
-    assert set(fields) == {"scope", "occurred", "created", "updated", "x.topic", KEY}
+    assert set(fields) == {"scope", MOMENT, "x.topic", KEY}
     assert text == memory.text
 
 
@@ -66,6 +68,8 @@ def test_a_change_is_kept_under_three_keys_and_without_a_text(connection: Connec
         {"scope": "ann", "version": 1, "metadata": '{"a": "\\u00e9\\ud83d"}', "x.digest": "x"},
         {"kind": "change", "change_of": "ann", "writer": "w", "number": 9, "memories": "", "at": 7},
         {"kind": "version", "owner": "ann", "version": 2, "token": "t"},
+        {"scope": "ann", "version": 1, **dict.fromkeys(TIMES, 5)},
+        {"scope": "ann", "version": 2, "created": 5, "updated": 6, "occurred": 5},
         {"attempt": "a", "chunks": 4},
         {},
     ],
@@ -78,6 +82,57 @@ def test_what_an_update_removed_is_gone_although_it_still_lies_beside_the_bundle
     left = {"scope": "ann", "claim": "c", "version": 1, "token": "old"}
     written = bundled({"scope": "ann", "version": 2, "token": "new", "claim": None})
     assert unbundled({**left, **written}) == {"scope": "ann", "version": 2, "token": "new"}
+
+
+@pytest.mark.parametrize(("former", "later"), [((5, 5, 5), (5, 6, 5)), ((5, 6, 5), (5, 5, 5))])
+def test_what_is_written_over_a_record_leaves_none_of_its_times(
+    former: tuple[int, ...], later: tuple[int, ...]
+) -> None:
+    before, after = ({"scope": "ann", **dict(zip(TIMES, t, strict=True))} for t in (former, later))
+    written = {**bundled(before), **bundled(after, replaces=True)}
+    kept = {name: value for name, value in written.items() if value is not None}
+    assert kept == bundled(after)
+
+
+def test_a_memory_is_found_by_each_of_its_times_before_and_after_it_is_changed(
+    connection: Connection,
+) -> None:
+    store = open_store(connection)
+    memory = add(store, "ann drinks tea")
+    later = memory.updated_at + timedelta(hours=1)
+    revised = replace(memory, version=2, updated_at=later, occurred_at=later)
+
+    def found(field: str, moment: datetime) -> bool:
+        reader = open_memories(connection, EMBEDDER.identity, cache=Budget(0))
+        asked = Comparison(field, "eq", moment)
+        return bool(reader.view("acme", MemoryScope("ann")).scan(asked))
+
+    for field in ("created_at", "updated_at", "occurred_at"):
+        assert found(field, memory.created_at)
+        assert not found(field, later)
+    assert store.revise("acme", memory, revised, None)
+    assert found("created_at", memory.created_at)
+    for field in ("updated_at", "occurred_at"):
+        assert found(field, later)
+        assert not found(field, memory.created_at)
+
+
+def test_a_memory_that_is_changed_while_it_is_being_deleted_is_deleted(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = open_store(connection), open_store(connection)
+    memory = add(store, "ann drinks tea")
+    delete = Collection.delete
+
+    def changed_first(shard: Collection, ids: Sequence[str], **arguments: Any) -> None:
+        if memory.id in ids:
+            later = memory.updated_at + timedelta(hours=1)
+            other.revise("acme", memory, replace(memory, version=2, updated_at=later), None)
+        delete(shard, ids, **arguments)
+
+    monkeypatch.setattr(Collection, "delete", changed_first)
+    assert store.delete("acme", memory.id)
+    assert store.get("acme", memory.id) is None
 
 
 def test_a_former_memory_is_found_changed_and_deleted(
@@ -109,7 +164,7 @@ def test_a_former_memory_is_not_stored_twice(
 def test_a_reader_of_former_changes_follows_new_ones(connection: Connection) -> None:
     writer, reader = open_store(connection), open_store(connection)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "bundled", lambda fields: fields)
+        patch.setattr(collection, "bundled", lambda fields, **_: fields)
         first = add(writer, "ann drinks tea")
         assert reader.view("acme", MemoryScope("ann")).scan(None) == [first]
     second = add(writer, "ann drinks coffee")

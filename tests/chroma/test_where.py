@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,8 @@ filters = st.recursive(
 )
 
 
-def name_of(field: str) -> str | None:
-    return field.replace("metadata.", "m.")
+def names_of(field: str) -> Sequence[str]:
+    return [field.replace("metadata.", "m.")]
 
 
 def as_stored(value: Any) -> Any:
@@ -84,7 +84,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         ids=[str(i) for i in range(len(RECORDS))],
         embeddings=np.ones((len(RECORDS), 2), np.float32),
         metadatas=[
-            {str(name_of(k)): as_stored(v) for k, v in record.items() if v is not None}
+            {names_of(k)[0]: as_stored(v) for k, v in record.items() if v is not None}
             for record in RECORDS
         ],
     )
@@ -93,7 +93,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 def lost(collection: Collection, condition: Filter) -> list[Mapping[str, Any]]:
     """Return the records the filter accepts and the narrowed clause does not."""
-    where = narrow(condition, name_of)
+    where = narrow(condition, names_of)
     if where is None:
         return []
     got = collection.get(where=dict(where), include=[])["ids"]
@@ -150,7 +150,7 @@ def test_narrowing_a_tree_of_conditions_never_loses_a_match(
     ],
 )
 def test_what_chroma_can_say_is_pushed_down(condition: Filter, where: Mapping[str, Any]) -> None:
-    assert narrow(condition, name_of) == where
+    assert narrow(condition, names_of) == where
 
 
 @pytest.mark.parametrize(
@@ -168,8 +168,23 @@ def test_what_chroma_can_say_is_pushed_down(condition: Filter, where: Mapping[st
     ],
 )
 def test_what_chroma_cannot_say_is_left_to_the_caller(condition: Filter) -> None:
-    assert narrow(condition, name_of) is None
+    assert narrow(condition, names_of) is None
 
 
 def test_a_field_that_is_not_stored_is_left_to_the_caller() -> None:
-    assert narrow(Comparison("speaker", "eq", "a"), lambda _: None) is None
+    assert narrow(Comparison("speaker", "eq", "a"), lambda _: ()) is None
+
+
+@pytest.mark.parametrize(
+    ("op", "where"),
+    [
+        ("lt", {"$or": [{"day": {"$lt": 0}}, {"any": {"$lt": 0}}]}),
+        ("eq", {"$or": [{"day": {"$in": [0]}}, {"any": {"$in": [0]}}]}),
+        ("ne", {"$and": [{"day": {"$nin": [0]}}, {"any": {"$nin": [0]}}]}),
+    ],
+)
+def test_a_field_that_is_stored_under_one_of_two_keys_is_asked_for_under_both(
+    op: Operator, where: Mapping[str, Any]
+) -> None:
+    condition = Comparison("occurred_at", op, datetime(1970, 1, 1, tzinfo=UTC))
+    assert narrow(condition, lambda _: ("day", "any")) == where
