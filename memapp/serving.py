@@ -49,6 +49,9 @@ DRAINING = "memapp.draining"
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
+_LEFT_SECONDS = 2.0
+"""What a worker that is to stop at once leaves to requests that are under way."""
+
 _LAST_CALL_SECONDS = 1.0
 """How long a stopping worker goes on taking in clients, should they never cease to come."""
 
@@ -137,8 +140,11 @@ class DrainingWorker(PatientWorker):
         """Stop at once, on SIGINT and SIGQUIT.
 
         gunicorn's own closes its thread pool in this signal handler, and hangs until it is killed
-        if that interrupts the very code that holds the pool's lock. The pool ends with the process.
+        if that interrupts the very code that holds the pool's lock. The pool ends with the process,
+        which Python ends only when all its threads have finished: hence the alarm.
         """
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.setitimer(signal.ITIMER_REAL, _LEFT_SECONDS)
         Worker.handle_quit(self, sig, frame)
 
     def set_accept_enabled(self, enabled: bool) -> None:  # noqa: FBT001

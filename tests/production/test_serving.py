@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,9 +23,14 @@ from tests.production.memapp_server import MemappServer
 
 # Slow enough that requests queue up at the door.
 SLOW_APP = """
+import pathlib
 import time
 
 def app(environ, start_response):
+    if environ["PATH_INFO"].startswith("/takes/"):
+        seconds = environ["PATH_INFO"].removeprefix("/takes/")
+        pathlib.Path(seconds).touch()
+        time.sleep(int(seconds))
     time.sleep(0.02)
     environ["wsgi.input"].read()
     is_draining = environ["memapp.draining"] and environ["PATH_INFO"] == "/health/ready"
@@ -179,6 +184,38 @@ def test_a_door_that_the_system_keeps_is_left_open(tmp_path: Path) -> None:
         assert server.stop() == 0
         with socket.create_connection(door.getsockname(), timeout=5):
             door.accept()[0].close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_stopping_at_once_waits_for_a_short_request_and_not_for_a_long_one(
+    tmp_path: Path, number: int
+) -> None:
+    server = SlowServer(tmp_path)
+    server.start(until="/")
+    assert server.process is not None
+    try:
+        with ExitStack() as stack:
+            short, long = (stack.enter_context(_asking(server, for_seconds=n)) for n in (1, 600))
+            server.send(number)
+            assert server.process.wait(10) == 0
+            assert short.recv(4096).startswith(b"HTTP/1.1 200")
+            with suppress(ConnectionResetError):
+                assert long.recv(4096) == b""
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+@contextmanager
+def _asking(server: SlowServer, *, for_seconds: int) -> Iterator[socket.socket]:
+    """Have a request under way that takes so long."""
+    with socket.create_connection((server.host, server.port), timeout=20) as connection:
+        connection.sendall(f"GET /takes/{for_seconds} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        deadline = time.monotonic() + 20
+        while not (server.folder / str(for_seconds)).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        yield connection
 
 
 def test_draining_serves_on_and_says_so_until_told_to_stop_again(tmp_path: Path) -> None:
