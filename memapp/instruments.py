@@ -56,7 +56,7 @@ def make_instruments() -> "Instruments":
 
 
 class Instruments:
-    """Counts requests and calls to Chroma, and times them.
+    """Counts requests, calls to Chroma and calls of the embedder, and times them.
 
     Safe for many threads; to be made after a fork.
     """
@@ -110,6 +110,19 @@ class Instruments:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._embedding = Histogram(
+            "memapp_embedding_duration_seconds",
+            "Time of calls of the embedder, waiting for others' texts included.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._embedded = Counter(
+            "memapp_embedded_texts",
+            "Texts that became vectors.",
+            ["kind"],
+            registry=self._registry,
+        )
 
     def begin_request(self) -> None:
         """Count a request as being answered, until `end_request`."""
@@ -131,6 +144,17 @@ class Instruments:
     def observe_chroma(self, seconds: float) -> None:
         """Count a call to Chroma, whether it succeeded or not."""
         self._chroma.observe(seconds)
+
+    def observe_embedding(self, kind: str, seconds: float, *, texts: int) -> None:
+        """Count a call of the embedder, whether it succeeded or not.
+
+        Args:
+            kind: `document` or `query`.
+            seconds: How long it took.
+            texts: How many vectors it made.
+        """
+        self._embedding.labels(kind).observe(seconds)
+        self._embedded.labels(kind).inc(texts)
 
     def tell(self) -> Told:
         """Return what was measured: by this process, or in the places of all workers."""

@@ -15,6 +15,7 @@ from flask import Flask, current_app
 
 from memapp import errands, plugins
 from memapp.embedders.caching import with_query_cache
+from memapp.embedders.measuring import MeasuredEmbedder
 from memapp.embedders.per_process import PerProcess
 from memapp.instruments import Instruments, make_instruments, refuse_missing_library
 from memapp.ports import Embedder, Reader
@@ -194,6 +195,8 @@ class _Rooms:
     def _make_embedder(self) -> Embedder:
         create = plugins.resolve("EMBEDDER", self._config["EMBEDDER"], EMBEDDERS)
         embedder = cast("Callable[[Mapping[str, Any]], Embedder]", create)(self._config)
+        if self._config["METRICS"]:
+            embedder = MeasuredEmbedder(embedder, self._observe_embedding)
         return with_query_cache(embedder, size=self._config["EMBEDDING_CACHE_SIZE"])
 
     def _connect(self) -> "ChromaExtension":
@@ -208,6 +211,9 @@ class _Rooms:
     def _observe_chroma(self, seconds: float) -> None:
         if self._config["METRICS"]:
             self.instruments.get().observe_chroma(seconds)
+
+    def _observe_embedding(self, kind: str, seconds: float, *, texts: int) -> None:
+        self.instruments.get().observe_embedding(kind, seconds, texts=texts)
 
     def _make_memory_store(self) -> "ChromaMemories":
         from memapp.chroma.cache_budget import Budget  # noqa: PLC0415

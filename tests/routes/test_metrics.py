@@ -1,6 +1,6 @@
 """What one process tells Prometheus, and whom it tells."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -8,7 +8,9 @@ from flask import Blueprint, Flask, Response
 from openapi_spec_validator import validate
 
 from memapp import instruments, keys
-from memapp.errors import ConfigurationError
+from memapp.embedders.hashing import HashEmbedder
+from memapp.errors import ConfigurationError, EmbedderUnavailable
+from memapp.records import Vectors
 from memapp.routes.authentication import is_open
 from tests import scrapes
 from tests.chroma_server import free_port
@@ -40,6 +42,13 @@ def scrape(client: CheckedClient) -> str:
     response = client.get("/metrics")
     assert response.status_code == 200
     return response.text
+
+
+EMBEDDING = "memapp_embedding_duration_seconds"
+
+
+def texts_embedded(told: str, kind: str) -> float:
+    return scrapes.value(told, "memapp_embedded_texts_total", kind=kind)
 
 
 def calls_to_chroma(told: str) -> float:
@@ -110,6 +119,41 @@ def test_calls_to_chroma_are_timed_failed_ones_too(make_app: MakeApp) -> None:
     away = measured(make_app, CHROMA_MODE="http", CHROMA_PORT=free_port())
     assert away.get("/health/ready").status_code == 503
     assert calls_to_chroma(scrape(away)) == 1
+
+
+def test_embedding_is_timed_but_for_questions_that_are_remembered(make_app: MakeApp) -> None:
+    client = measured(make_app)
+    assert texts_embedded(scrape(client), "document") == 0
+    items = [{"user_id": "u", "text": text} for text in ("one", "two", "three")]
+    client.post("/v1/memories/batch", json={"memories": items})
+    for query in ("one", "one", "two"):
+        client.post("/v1/memories/search", json={"user_id": "u", "query": query})
+
+    told = scrape(client)
+
+    assert texts_embedded(told, "document") == 3
+    assert texts_embedded(told, "query") == 2
+    assert scrapes.value(told, f"{EMBEDDING}_count", kind="document") == 1
+    assert scrapes.value(told, f"{EMBEDDING}_count", kind="query") == 2
+    assert scrapes.value(told, f"{EMBEDDING}_sum", kind="query") > 0
+
+
+def test_embedding_that_fails_is_timed_and_no_text_counted(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: HashEmbedder, _texts: Sequence[str]) -> Vectors:
+        message = "the provider is down"
+        raise EmbedderUnavailable(message)
+
+    monkeypatch.setattr(HashEmbedder, "embed_documents", fail)
+    client = measured(make_app)
+    body = {"user_id": "u", "text": "one"}
+    assert client.post("/v1/memories", json=body).status_code == 503
+
+    told = scrape(client)
+
+    assert scrapes.value(told, f"{EMBEDDING}_count", kind="document") == 1
+    assert texts_embedded(told, "document") == 0
 
 
 def test_whatever_callers_send_makes_no_further_series(make_app: MakeApp) -> None:
