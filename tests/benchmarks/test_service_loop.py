@@ -3,10 +3,12 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from benchmarks.service import library_worker
+from benchmarks.service.calls import Call
 from benchmarks.service.closed_loop import drive
 from benchmarks.service.http_requests import http_request, send
 
@@ -51,11 +53,28 @@ def test_every_request_of_every_client_is_answered_once() -> None:
     assert [log.failures for log in logs] == [0, 0]
 
 
-def test_no_request_begins_after_the_time_is_over() -> None:
+def test_no_request_but_the_first_begins_after_the_time_is_over() -> None:
     with server(OK) as address:
         logs = drive(address, [[GET] * 1000], seconds=0)
 
     assert len(logs[0].latencies) == 1
+
+
+class Idle:
+    """A library that does nothing."""
+
+    def do(self, _call: Call) -> list[str]:
+        return []
+
+    def load(self, users: Sequence[str], numbers: Sequence[Sequence[int]]) -> None: ...
+
+    def fill_library(self, texts: Sequence[str], first_row: int) -> None: ...
+
+
+def test_no_call_of_a_library_but_the_first_begins_after_the_time_is_over() -> None:
+    logs = library_worker._run(Idle(), [[Call("get")] * 1000] * 2, seconds=0)
+
+    assert [len(log.latencies) for log in logs] == [1, 1]
 
 
 def test_a_refusal_counts_as_a_failure_and_is_kept() -> None:
