@@ -13,7 +13,7 @@ from memapp.services.retrieving import (
     DOCUMENT_FIELDS,
     Retrieval,
     Retrieved,
-    gathered,
+    passages_to_rank,
     ranked_passages,
 )
 
@@ -167,7 +167,9 @@ class Documents:
         vector = self._embedder.embed_query(retrieval.query)
         pool: list[NearChunk] = []
         for collection in dict.fromkeys(retrieval.collections):
-            found = gathered(self._store, tenant, collection, retrieval, vector, pool=self._pool)
+            found = passages_to_rank(
+                self._store, tenant, collection, retrieval, vector, pool=self._pool
+            )
             if not found:
                 self._check_exists(tenant, collection)
             pool += found

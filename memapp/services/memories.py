@@ -36,7 +36,7 @@ from memapp.records import (
     StoredMemory,
     Vector,
 )
-from memapp.services.gathering import ask_until_enough
+from memapp.services.gathering import gathered
 from memapp.services.paging import Page, newest_first
 
 CHANGE_PATIENCE = timedelta(seconds=3)
@@ -256,25 +256,16 @@ class Memories:
         self, view: MemoryView, search: MemorySearch, vector: Vector, names: set[str]
     ) -> list[NearMemory]:
         """Return the pool: the nearest memories, and those that contain the query's phrases."""
-        accepted = _accepted(search.condition, self._clock())
-
-        def accepts(found: NearMemory) -> bool:
-            return accepted(found.memory)
-
-        wanted = search.limit if search.mode == "semantic" else max(self._pool, search.limit)
-        pool, is_all = ask_until_enough(
-            lambda limit: view.nearest(vector, limit, search.condition), accepts, wanted
+        condition, is_semantic = search.condition, search.mode == "semantic"
+        accepted = _accepted(condition, self._clock())
+        return gathered(
+            lambda limit: view.nearest(vector, limit, condition),
+            lambda phrases, limit: view.containing(phrases, vector, limit, condition=condition),
+            accepts=lambda found: accepted(found.memory),
+            phrases=lambda _: () if is_semantic else exact_phrases(search.query, without=names),
+            key=lambda found: found.memory.id,
+            wanted=search.limit if is_semantic else max(self._pool, search.limit),
         )
-        if search.mode == "semantic" or is_all:
-            return pool
-        there = {found.memory.id for found in pool}
-        phrases = exact_phrases(search.query, without=names)
-        exact, _ = ask_until_enough(
-            lambda limit: view.containing(phrases, vector, limit, condition=search.condition),
-            accepts,
-            wanted,
-        )
-        return pool + [found for found in exact[:wanted] if found.memory.id not in there]
 
     def _claim(self, tenant: str, draft: MemoryDraft, key: str, fingerprint: str) -> None:
         bound = self._store.claim(tenant, key, fingerprint, draft.user_id)

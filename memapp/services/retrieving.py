@@ -1,6 +1,6 @@
 """Find the passages of documents that answer a question."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from memapp.filters import FieldKind, Filter, matches, record_value
 from memapp.ports import DocumentStore
 from memapp.ranking import Candidate, Mode, exact_phrases, passage_text, rank, scarce_phrases
 from memapp.records import Document, NearChunk, Passage, Vector
-from memapp.services.gathering import ask_until_enough
+from memapp.services.gathering import gathered
 
 DOCUMENT_FIELDS: Mapping[str, FieldKind] = {
     "title": "text",
@@ -56,7 +56,7 @@ class Retrieved:
     context: str
 
 
-def gathered(
+def passages_to_rank(
     store: DocumentStore,
     tenant: str,
     collection: str,
@@ -75,35 +75,24 @@ def gathered(
         vector: The question's, shape (dimensions,).
         pool: How many of the nearest chunks are ranked.
     """
-    is_semantic = retrieval.mode == "semantic"
-    wanted = retrieval.limit if is_semantic else max(pool, retrieval.limit)
+    condition, is_semantic = retrieval.condition, retrieval.mode == "semantic"
 
-    def accepts(found: NearChunk) -> bool:
-        return _accepts(retrieval.condition, found.document)
+    def phrases(nearest: Sequence[NearChunk]) -> Sequence[str]:
+        if is_semantic:
+            return ()
+        texts = (found.chunk.text for found in nearest)
+        return scarce_phrases(exact_phrases(retrieval.query), texts, below=ENOUGH)
 
-    accepted, is_all = ask_until_enough(
-        lambda limit: store.nearest(tenant, collection, vector, limit, retrieval.condition),
-        accepts,
-        wanted,
-    )
-    nearest = accepted[:wanted]
-    if is_semantic or (is_all and len(accepted) <= wanted):
-        return nearest
-    texts = (found.chunk.text for found in nearest)
-    phrases = scarce_phrases(exact_phrases(retrieval.query), texts, below=ENOUGH)
-    if not phrases:
-        return nearest
-    exact, _ = ask_until_enough(
-        lambda limit: store.containing(
-            tenant, collection, phrases, vector, limit, condition=retrieval.condition
+    return gathered(
+        lambda limit: store.nearest(tenant, collection, vector, limit, condition),
+        lambda phrases, limit: store.containing(
+            tenant, collection, phrases, vector, limit, condition=condition
         ),
-        accepts,
-        wanted,
+        accepts=lambda found: _accepts(condition, found.document),
+        phrases=phrases,
+        key=lambda found: (found.document.id, found.chunk.index),
+        wanted=retrieval.limit if is_semantic else max(pool, retrieval.limit),
     )
-    there = {(found.document.id, found.chunk.index) for found in nearest}
-    return nearest + [
-        found for found in exact[:wanted] if (found.document.id, found.chunk.index) not in there
-    ]
 
 
 def ranked_passages(retrieval: Retrieval, pool: list[NearChunk]) -> list[Passage]:
