@@ -89,7 +89,7 @@ class NewDocument(DocumentFields):
             format=self.format,
             media_type=None,
             name="",
-            pointer="/text",
+            is_text=True,
         )
 
 

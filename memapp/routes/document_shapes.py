@@ -143,7 +143,7 @@ class ProgressShape(Shape):
 
     event: Literal["progress"]
     done: Count
-    total: Count | None
+    total: Count
 
 
 class DoneShape(Shape):

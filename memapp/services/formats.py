@@ -30,6 +30,7 @@ def chosen_reader(
     format_name: str | None,
     media_type: str | None,
     name: str,
+    is_text: bool = False,
 ) -> Reader:
     """Return the reader for a file.
 
@@ -42,6 +43,7 @@ def chosen_reader(
         format_name: As the caller chose it; None finds out.
         media_type: As the caller declared it.
         name: The file's name; may be empty.
+        is_text: The caller sent characters, not a file; they may well begin as a file would.
 
     Raises:
         InvalidInput: no reader has this format (pointer `/format`), or none can read what the
@@ -57,7 +59,7 @@ def chosen_reader(
         return by_kind
     if by_suffix is not None:
         return by_suffix
-    return _by_content(readers, content)
+    return _by_content(readers, content, is_text=is_text)
 
 
 def _by_format(readers: Sequence[Reader], name: str) -> Reader:
@@ -72,11 +74,13 @@ def _known(readers: Sequence[Reader]) -> str:
     return ", ".join(sorted(one for reader in readers for one in reader.formats))
 
 
-def _by_content(readers: Sequence[Reader], content: bytes) -> Reader:
+def _by_content(readers: Sequence[Reader], content: bytes, *, is_text: bool) -> Reader:
     if _is_binary(content):
         detail = f"is neither text nor of a format that this server reads: {_known(readers)}"
         raise InvalidInput([FieldError("/file", detail)])
     looks = _look(content[:_SNIFFED])
+    if is_text and looks in _KNOWN_BY_MARK and not _CONTROLS.search(content):
+        looks = "text"
     for wanted in (looks, "text") if looks in _READABLE_AS_TEXT else (looks,):
         for reader in readers:
             if wanted in reader.formats:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,8 +19,6 @@ from memapp.services.formats import chosen_reader
 BATCH = 64
 """Chunks embedded and written at a time; bounds the vectors in memory."""
 
-_COLLECTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
-
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
@@ -37,7 +34,7 @@ class Ingest:
         format: Which reader to use; None finds out.
         media_type: As the caller declared it.
         name: The file's name; may be empty.
-        pointer: Where the content lies in the request, for error messages.
+        is_text: It came as characters, in the field `text`, not as a file.
     """
 
     collection: str
@@ -49,15 +46,20 @@ class Ingest:
     format: str | None
     media_type: str | None
     name: str
-    pointer: str = "/file"
+    is_text: bool = False
+
+    @property
+    def pointer(self) -> str:
+        """Where the content lies in the request, for error messages."""
+        return "/text" if self.is_text else "/file"
 
 
 @dataclass(frozen=True, slots=True)
 class IngestProgress:
-    """How far an ingest is: `done` of `total` chunks; None while the total is not known."""
+    """How far an ingest is: `done` of `total` chunks."""
 
     done: int
-    total: int | None
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,6 @@ class Ingestion:
 
     def steps(self, tenant: str, ingest: Ingest) -> Iterator[IngestProgress | Ingested]:
         """Store a document step by step; `Documents.ingest_steps` says how."""
-        _check_collection(ingest.collection)
         reader = self._reader_for(ingest)
         digest = self._digest(ingest, reader)
         document_id = ingest.id
@@ -168,6 +169,7 @@ class Ingestion:
                 format_name=ingest.format,
                 media_type=ingest.media_type,
                 name=ingest.name,
+                is_text=ingest.is_text,
             )
         except InvalidInput as error:
             raise _about(ingest, error) from error
@@ -184,15 +186,6 @@ class Ingestion:
             self._chunk_overlap,
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _check_collection(name: str) -> None:
-    if ".." in name or not _COLLECTION.fullmatch(name):
-        detail = (
-            "must be 1 to 128 letters, digits, dots, dashes and underscores (ASCII), begin and end "
-            "with a letter or digit, and have no two dots in a row"
-        )
-        raise InvalidInput([FieldError("/collection", detail)])
 
 
 def _read(reader: Reader, ingest: Ingest) -> ReadDocument:

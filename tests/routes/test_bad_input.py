@@ -341,6 +341,12 @@ def test_a_bad_collection_in_a_path_is_refused(client: CheckedClient, name: str)
     _assert_names(client.delete(f"/v1/rag/collections/{name}"), "{name}")
 
 
+@pytest.mark.parametrize("name", ["", "-a", "a-", "a/b", "ä", "a b", "a" * 129, ".", "a..b", "a\n"])
+def test_a_bad_collection_in_a_body_is_refused(client: CheckedClient, name: str) -> None:
+    body = {"text": "never stored", "collection": name}
+    _assert_names(client.post("/v1/rag/documents", json=body), "/collection")
+
+
 @pytest.mark.parametrize("name", ["a", "a.b-c_d", "A_.-1", "1.2.3.4", "a--b", "x" * 128])
 def test_every_name_that_is_allowed_can_be_had_by_a_collection(
     client: CheckedClient, name: str

@@ -26,9 +26,15 @@ def choose(
     format_name: str | None = None,
     media_type: str | None = None,
     name: str = "",
+    is_text: bool = False,
 ) -> str:
     reader = chosen_reader(
-        readers, content, format_name=format_name, media_type=media_type, name=name
+        readers,
+        content,
+        format_name=format_name,
+        media_type=media_type,
+        name=name,
+        is_text=is_text,
     )
     return reader.formats[0]
 
@@ -113,3 +119,8 @@ def test_text_in_another_encoding_is_left_to_its_reader(content: bytes) -> None:
 def test_markdown_and_html_are_text_where_nothing_reads_them_better() -> None:
     assert choose(b"# Title", readers=[text.create()]) == "text"
     assert choose(b"<html>", readers=[text.create()]) == "text"
+
+
+def test_characters_that_begin_like_a_pdf_are_text_and_a_pdf_put_into_characters_is_not() -> None:
+    assert choose(b"%PDF- is how such a file begins.", is_text=True) == "text"
+    assert choose(b"%PDF-1.7\nstream\x00\x01", is_text=True) == "pdf"
