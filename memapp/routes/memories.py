@@ -38,6 +38,7 @@ from memapp.routes.memory_shapes import (
 )
 from memapp.routes.parsing import checked
 from memapp.routes.problem_responses import NOT_FOUND
+from memapp.services.memories import Idempotency
 
 memories = APIBlueprint(
     "memories",
@@ -55,12 +56,9 @@ _ONE = "/<other_than(batch, search):memory_id>"
 @checked
 def remember(header: IdempotencyHeader, body: NewMemory) -> Response:
     """Store a memory, or find the same text in the same scope."""
-    stored = wiring.memories().remember(
-        tenant(),
-        body.draft(),
-        idempotency_key=header.idempotency_key,
-        fingerprint=body.fingerprint(),
-    )
+    key = header.idempotency_key
+    idempotency = None if key is None else Idempotency(key, body.fingerprint())
+    stored = wiring.memories().remember(tenant(), body.draft(), idempotency)
     status = HTTPStatus.CREATED if stored.is_new else HTTPStatus.OK
     return answer(stored_members(stored), status)
 

@@ -1,14 +1,12 @@
 """What memapp does with memories: remember, recall, change, list and forget them."""
 
-import hashlib
-import json
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from memapp.errors import Conflict, NotFound
 from memapp.filters import Filter, matches, record_value
@@ -50,6 +48,13 @@ class Unset(Enum):
 
 
 UNSET = Unset.UNSET
+
+
+class Idempotency(NamedTuple):
+    """What makes a request to be repeated the same one: its key, and a digest of what was sent."""
+
+    key: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,24 +122,21 @@ class Memories:
         self,
         tenant: str,
         draft: MemoryDraft,
-        *,
-        idempotency_key: str | None = None,
-        fingerprint: str | None = None,
+        idempotency: Idempotency | None = None,
     ) -> StoredMemory:
         """Store a memory, or return the one that has the same text in the same scope.
 
         Args:
             tenant: Whose data it is.
             draft: What to remember.
-            idempotency_key: Binds this request to its fingerprint; repeating both is harmless.
-            fingerprint: Digest of the request as it was sent; by default, of the draft.
+            idempotency: Lets the request be repeated without harm.
 
         Raises:
             Conflict: the key was used for another request, or its memory was deleted since.
         """
-        if idempotency_key is not None:
-            self._claim(tenant, draft, idempotency_key, fingerprint or _fingerprint(draft))
-            draft = replace(draft, idempotency_key=idempotency_key)
+        if idempotency is not None:
+            self._claim(tenant, draft.user_id, idempotency)
+            draft = replace(draft, idempotency_key=idempotency.key)
         return self.remember_many(tenant, [draft])[0]
 
     def remember_many(self, tenant: str, drafts: Sequence[MemoryDraft]) -> list[StoredMemory]:
@@ -267,8 +269,9 @@ class Memories:
             wanted=search.limit if is_semantic else max(self._pool, search.limit),
         )
 
-    def _claim(self, tenant: str, draft: MemoryDraft, key: str, fingerprint: str) -> None:
-        bound = self._store.claim(tenant, key, fingerprint, draft.user_id)
+    def _claim(self, tenant: str, user_id: str, idempotency: Idempotency) -> None:
+        key, fingerprint = idempotency
+        bound = self._store.claim(tenant, key, fingerprint, user_id)
         if bound.fingerprint != fingerprint:
             message = "the Idempotency-Key was used for another request; use a new key"
             raise Conflict(message, code="idempotency_key_reused")
@@ -315,20 +318,6 @@ def _changed(current: Memory, changes: MemoryChanges, now: datetime) -> Memory:
         updated_at=now,
         version=current.version + 1,
     )
-
-
-def _fingerprint(draft: MemoryDraft) -> str:
-    """Return a digest of a draft; without `expires_at`, which may have been given relative."""
-    parts = [
-        draft.user_id,
-        draft.text,
-        draft.speaker,
-        None if draft.occurred_at is None else draft.occurred_at.isoformat(),
-        draft.agent_id,
-        draft.session_id,
-        dict(draft.metadata),
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _no_memory() -> NotFound:

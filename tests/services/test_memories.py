@@ -11,7 +11,7 @@ from memapp import filters
 from memapp.embedders import hashing
 from memapp.errors import Conflict, InvalidInput, NotFound
 from memapp.records import Memory, MemoryDraft, MemoryScope, Vector
-from memapp.services.memories import Memories, MemoryChanges, MemorySearch
+from memapp.services.memories import Idempotency, Memories, MemoryChanges, MemorySearch
 from tests.fakes.memory_store import FakeMemories
 
 ANN = MemoryScope("ann")
@@ -155,18 +155,18 @@ def test_what_a_named_speaker_said_is_preferred_unless_it_is_not_wished(memories
 def test_a_repeated_request_makes_one_memory(memories: Memories) -> None:
     draft = MemoryDraft("ann", "tea", occurred_at=START)
 
-    first = memories.remember("acme", draft, idempotency_key="k")
-    second = memories.remember("acme", draft, idempotency_key="k")
+    first = memories.remember("acme", draft, Idempotency("k", "sent"))
+    second = memories.remember("acme", draft, Idempotency("k", "sent"))
 
     assert (first.is_new, second.is_new) == (True, False)
     assert first.memory == second.memory
 
 
 def test_a_key_cannot_be_used_for_another_request(memories: Memories, store: FakeMemories) -> None:
-    memories.remember("acme", MemoryDraft("ann", "tea"), idempotency_key="k")
+    memories.remember("acme", MemoryDraft("ann", "tea"), Idempotency("k", "sent"))
 
     with pytest.raises(Conflict) as caught:
-        memories.remember("acme", MemoryDraft("ann", "coffee"), idempotency_key="k")
+        memories.remember("acme", MemoryDraft("ann", "coffee"), Idempotency("k", "another"))
 
     assert caught.value.code == "idempotency_key_reused"
     assert store.count("acme") == 1
@@ -174,11 +174,11 @@ def test_a_key_cannot_be_used_for_another_request(memories: Memories, store: Fak
 
 def test_a_repeated_request_does_not_bring_a_deleted_memory_back(memories: Memories) -> None:
     draft = MemoryDraft("ann", "tea")
-    memory = memories.remember("acme", draft, idempotency_key="k").memory
+    memory = memories.remember("acme", draft, Idempotency("k", "sent")).memory
     memories.delete("acme", memory.id)
 
     with pytest.raises(Conflict) as caught:
-        memories.remember("acme", draft, idempotency_key="k")
+        memories.remember("acme", draft, Idempotency("k", "sent"))
 
     assert caught.value.code == "idempotency_key_spent"
 
