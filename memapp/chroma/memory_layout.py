@@ -5,7 +5,9 @@ all that hangs on them, so that a search, and forgetting a user, touch one small
 
     <35 hex digits>      a memory; the only kind with a `scope`, which is its user
     v.<memory>.<n>       an old version of it
-    a.<digest>           a text that a memory came by through a change
+    t.<token>            who overtakes the change of this token, which led to nothing
+    a.<digest>           a text whose memory lies under another id: it came by it through a change,
+                         or its own id was taken
     s.<digest>           a speaker in a user's memories; stays when they are gone, until the user is
     u.<user>             a user of whom something is kept
     c.<user>.<writer>.<n>  what a process changed of a user's memories (see `change_log`)
@@ -100,8 +102,17 @@ def version_id(memory: str, version: int) -> str:
     return f"v.{memory}.{version}"
 
 
+def takeover_id(token: str) -> str:
+    """Return the id under which whoever overtakes a change says so.
+
+    Args:
+        token: Of the change that is overtaken.
+    """
+    return f"t.{token}"
+
+
 def alias_id(digest: str) -> str:
-    """Return the id under which a text that came by a change is found."""
+    """Return the id under which a text is found whose memory lies under another id."""
     return f"a.{digest}"
 
 

@@ -142,7 +142,7 @@ class MemoryRevision:
             if holder[0]["claimed_at"] > self._claimed_at - TAKEOVER // MICROSECOND:
                 return False
             # Of several that overtake the same one, the first wins, by `add`.
-            successor = NewRecord(f"t.{holder[0]['token']}", self._pointer())
+            successor = NewRecord(layout.takeover_id(holder[0]["token"]), self._pointer())
             found = self._log.publish(self._shard, [successor], [], read=[successor.id])
             holder = found.get(successor.id)
         self._log.publish(self._shard, [self._claim], [], renew=True)
