@@ -6,7 +6,7 @@ between chunks is kept with the chunk that follows it, so that the whole text ca
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,21 @@ Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Former:
+    """A former revision of a document, of which there may still be chunks.
+
+    Attributes:
+        attempt: Which chunks were its own.
+        chunks: How many.
+        committed_at: When it became current (UTC).
+    """
+
+    attempt: str
+    chunks: int
+    committed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The current revision of a document.
 
@@ -31,6 +46,7 @@ class Head:
         tail: Its text after the last chunk.
         committed_at: When it became current (UTC).
         is_atomic: Whether all its chunks became visible at once.
+        former: The revisions before it that are not removed yet, oldest first.
     """
 
     document: Document
@@ -38,6 +54,7 @@ class Head:
     tail: str
     committed_at: datetime
     is_atomic: bool
+    former: Sequence[Former] = ()
 
     @property
     def key(self) -> str:
@@ -48,6 +65,16 @@ class Head:
     def chunk_ids(self) -> list[str]:
         """The ids of its chunks, in order."""
         return chunk_ids(self.key, self.attempt, self.document.chunks)
+
+    @property
+    def past(self) -> list[Former]:
+        """What the next revision will have before it, oldest first."""
+        own = Former(self.attempt, self.document.chunks, self.committed_at)
+        return [*self.former, own]
+
+    def ids_of(self, former: Iterable[Former]) -> list[str]:
+        """Return the ids of the chunks of former revisions."""
+        return [id_ for one in former for id_ in chunk_ids(self.key, one.attempt, one.chunks)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +108,7 @@ def encode_head(head: Head) -> tuple[Fields, str]:
         "tail": head.tail,
         "committed_at": stamp(head.committed_at),
         "is_atomic": head.is_atomic,
+        "former": [[one.attempt, one.chunks, stamp(one.committed_at)] for one in head.former],
     }
     # Always the same keys: Chroma merges metadata with what is there.
     return {"attempt": head.attempt, "chunks": document.chunks}, json.dumps(content)
@@ -108,6 +136,10 @@ def decode_head(collection: str, fields: Mapping[str, Any], content: str) -> Hea
         tail=kept["tail"],
         committed_at=unstamp(kept["committed_at"]),
         is_atomic=kept["is_atomic"],
+        former=tuple(
+            Former(attempt, chunks, unstamp(committed_at))
+            for attempt, chunks, committed_at in kept["former"]
+        ),
     )
 
 

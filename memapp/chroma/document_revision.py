@@ -7,10 +7,10 @@ before is removed last. So a process may die at any point.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from memapp.chroma.document_layout import ChunkId, document_key, new_attempt
-from memapp.chroma.document_records import Head, encode_chunk
+from memapp.chroma.document_records import Former, Head, encode_chunk
 from memapp.chroma.document_shelf import RECENT, Shelf
 from memapp.chroma.faults import CollectionGone, OutcomeUnknown
 from memapp.errors import Conflict, StoreUnavailable
@@ -19,6 +19,9 @@ from memapp.records import Chunk, Document, Vectors
 
 ATOMIC_CHUNKS = 16
 """So many chunks, whatever their size, are one write to Chroma and become visible at once."""
+
+MOST_FORMER = 50
+"""Revisions that are remembered until they may be removed; further ones are swept away."""
 
 
 @contextmanager
@@ -80,7 +83,7 @@ class ChromaRevision:
 
     @_told_as_dropped()
     def commit(self) -> Document:
-        """Make the revision the current one, and remove the one before it."""
+        """Make the revision the current one, and remove those before it that are surely over."""
         self._check_complete()
         before = self._shelf.head(self._key)
         head = self._head_after(before)
@@ -99,10 +102,9 @@ class ChromaRevision:
             if current.document.sha256 == head.document.sha256:
                 return current.document
             raise _overtaken()
-        # A commit whose answer was lost may still come through, and only just over; its chunks must
-        # be there then. They are swept away later.
-        if before is not None and head.committed_at - before.committed_at > RECENT:
-            self._remove(before.chunk_ids)
+        if before is not None:
+            now = head.committed_at
+            self._remove(head.ids_of(one for one in before.past if not _is_fresh(one, now)))
         return head.document
 
     def discard(self) -> None:
@@ -126,12 +128,15 @@ class ChromaRevision:
             created_at=self._document.created_at if before is None else before.document.created_at,
         )
         most = min(ATOMIC_CHUNKS, self._shelf.batch_size)
+        now = self._clock()
+        fresh = [] if before is None else [one for one in before.past if _is_fresh(one, now)]
         return Head(
             document,
             attempt=self._attempt,
             tail=self._text[self._end :],
-            committed_at=self._clock(),
+            committed_at=now,
             is_atomic=self._writes <= 1 and len(self._ids) <= most,
+            former=fresh[-MOST_FORMER:],
         )
 
     def _write_head(self, head: Head) -> Head | None:
@@ -165,6 +170,14 @@ class ChromaRevision:
         # The revision is stored; what cannot be removed now is swept away later.
         with suppress(StoreUnavailable):
             self._shelf.chunks.delete(ids)
+
+
+def _is_fresh(former: Former, now: datetime) -> bool:
+    """Tell whether a former revision must keep its chunks.
+
+    A commit whose answer was lost may still come through, and only just over.
+    """
+    return now - former.committed_at <= RECENT
 
 
 def _dropped() -> Conflict:

@@ -127,7 +127,7 @@ class ChromaDocuments:
                 return False
             # One that is late must not remove what was ingested since.
             shelf.heads.delete([head.key], where={"attempt": head.attempt})
-            shelf.chunks.delete(head.chunk_ids)
+            shelf.chunks.delete(head.ids_of(head.past))
             return True
 
         return self._read(tenant, collection, remove, empty=False)

@@ -22,7 +22,7 @@ from memapp.chroma.collection import Collection, Records
 from memapp.chroma.connection import Connection
 from memapp.chroma.document_layout import document_key
 from memapp.chroma.document_records import embedded_text
-from memapp.chroma.document_revision import ChromaRevision
+from memapp.chroma.document_revision import MOST_FORMER, ChromaRevision
 from memapp.chroma.document_shelf import Shelf
 from memapp.chroma.documents import GRACE, ChromaDocuments
 from memapp.chroma.head_counts import HeadCounts
@@ -176,6 +176,43 @@ def test_a_revision_whose_predecessor_is_fresh_leaves_it_to_the_sweep(
     clock.move(minutes=16)
     assert store.sweep(clock.now) == 2
     assert records(connection) == 1
+
+
+def test_revisions_that_were_fresh_when_they_were_replaced_are_removed_by_later_ones(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    counts = []
+    for word in ("one", "two", "three", "four", "five"):
+        write(store, [word]).commit()
+        counts.append(records(connection))
+        clock.move(seconds=80)
+
+    assert seen(store) == ["five"]
+    assert counts == [1, 2, 2, 2, 2]
+
+
+def test_no_more_than_so_many_former_revisions_are_remembered(
+    store: ChromaDocuments, connection: Connection, clock: SettableClock
+) -> None:
+    for number in range(MOST_FORMER + 5):
+        write(store, [f"text {number}"]).commit()
+    clock.move(hours=1)
+    write(store, ["last"]).commit()
+
+    # The sweep finds the others.
+    assert records(connection) == 1 + 4
+    assert store.sweep(clock.now) == 4
+    assert seen(store) == ["last"]
+
+
+def test_a_deletion_takes_the_revisions_before_along(
+    store: ChromaDocuments, connection: Connection
+) -> None:
+    for word in ("one", "two", "three"):
+        write(store, [word]).commit()
+
+    assert store.delete("acme", "kb", "doc")
+    assert records(connection) == 0
 
 
 def test_a_commit_that_is_repeated_after_another_one_still_shows_a_whole_revision(
