@@ -188,7 +188,8 @@ class MemoryShard:
 
     def sweep(self, now: datetime) -> int:
         """Remove the memories that have expired; return how many."""
-        expired = {"expires": {"$lte": stamp(now)}}
+        # A version has the expiry that its memory had, which may have been put off since.
+        expired = {"$and": [{"expires": {"$lte": stamp(now)}}, {"kind": {"$ne": "version"}}]}
         records = self.collection.get(where=expired, include=("metadatas", "documents"))
         found = zip(records.ids, records.metadatas, records.documents, strict=True)
         for one, fields, text in found:

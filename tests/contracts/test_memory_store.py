@@ -457,6 +457,35 @@ def test_a_sweep_removes_the_expired_and_nothing_else(
     assert {m.id for m in store.view("acme", ANN).scan(None)} == {kept.id, forever.id}
 
 
+def test_a_sweep_spares_the_versions_of_a_memory_that_expires_later_than_it_was_to(
+    store: MemoryStore,
+) -> None:
+    later = [None, START + timedelta(hours=1)]
+    extended = []
+    for number, expires_at in enumerate(later):
+        old = add(store, f"fact {number}", expires_at=START + timedelta(seconds=5))
+        new = replace(old, expires_at=expires_at, version=2)
+        assert store.revise("acme", old, new, None)
+        extended.append((old, new))
+
+    assert store.sweep(START + timedelta(seconds=6)) == 0
+    for old, new in extended:
+        assert store.get("acme", new.id) == new
+        assert store.versions("acme", new) == [old]
+
+
+def test_a_sweep_removes_an_expired_memory_that_was_changed_with_its_versions(
+    store: MemoryStore,
+) -> None:
+    old = add(store, "fact", expires_at=START + timedelta(seconds=5))
+    new = replace(old, text="other fact", version=2)
+    assert store.revise("acme", old, new, axis(1))
+
+    assert store.sweep(START + timedelta(seconds=6)) == 1
+    assert store.view("acme", ANN).scan(None) == []
+    assert store.versions("acme", new) == []
+
+
 def test_forgetting_a_user_leaves_no_trace_of_them_and_all_of_the_others(
     store: MemoryStore,
 ) -> None:

@@ -97,7 +97,8 @@ class FakeMemories:
             return True
 
     def versions(self, tenant: str, memory: Memory) -> list[Memory]:
-        return list(self._entries[tenant, memory.id].old)
+        entry = self._entries.get((tenant, memory.id))
+        return [] if entry is None else list(entry.old)
 
     def delete(self, tenant: str, memory_id: str) -> bool:
         with self._lock:
