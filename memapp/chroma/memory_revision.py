@@ -7,15 +7,14 @@ to nothing, and its holder gives up after half of that, for their clocks may dif
 """
 
 import time
-from collections.abc import Mapping
 from datetime import timedelta
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import Awaited, Change, ChangeLog, Found, NewRecord, new_token
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
+from memapp.chroma.memory_aliases import alias, hand_on, leads_to, pointer
 from memapp.chroma.memory_records import (
-    Fields,
     StoredMemoryRecord,
     decode,
     encode,
@@ -64,12 +63,14 @@ class MemoryRevision:
         """
         # Nobody but a caller gives a time of occurrence that is to the microsecond that of storing.
         is_timed = self._current.occurred_at != self._current.created_at
-        alias = self._alias(_digest(self._revised, is_timed=is_timed))
-        records = [self._claim] if vector is None else [self._claim, alias]
+        new, old = (
+            self._alias(_digest(one, is_timed=is_timed)) for one in (self._revised, self._current)
+        )
+        records = [self._claim] if vector is None else [self._claim, new]
         revised = self._revised
         awaited = Awaited(self._token, stamp(revised.created_at), revised.version)
         change = Change(revised.user_id, (revised.id,), awaited)
-        read = [self._revised.id, self._claim.id, alias.id]
+        read = [self._revised.id, self._claim.id, new.id, old.id]
         with self._log.announced(self._shard, change, records=records, read=read) as found:
             stored = memories_of(found).get(self._revised.id)
             if stored is None or not _is_same(stored.memory, self._current):
@@ -83,7 +84,10 @@ class MemoryRevision:
                 return False
             digest = _digest(self._revised, is_timed=stored.fields["timed"])
             if digest != stored.fields["digest"]:
-                self._lead_to_it(digest, found)
+                if leads_to(found, stored.fields["digest"], revised.id):
+                    hand_on(self._shard, self._log, stored, self._claimed_at)
+                if not leads_to(found, digest, revised.id):
+                    self._log.publish(self._shard, [self._alias(digest)], [], renew=True)
             return self._replace(stored, digest, vector)
 
     def _replace(self, stored: StoredMemoryRecord, digest: str, vector: Vector | None) -> bool:
@@ -142,29 +146,17 @@ class MemoryRevision:
             if holder[0]["claimed_at"] > self._claimed_at - TAKEOVER // MICROSECOND:
                 return False
             # Of several that overtake the same one, the first wins, by `add`.
-            successor = NewRecord(layout.takeover_id(holder[0]["token"]), self._pointer())
+            successor = NewRecord(
+                layout.takeover_id(holder[0]["token"]),
+                pointer(self._revised, claimed_at=self._claimed_at, token=self._token),
+            )
             found = self._log.publish(self._shard, [successor], [], read=[successor.id])
             holder = found.get(successor.id)
         self._log.publish(self._shard, [self._claim], [], renew=True)
         return True
 
     def _alias(self, digest: str) -> NewRecord:
-        return NewRecord(layout.alias_id(digest), self._pointer())
-
-    def _pointer(self) -> Fields:
-        return {
-            "kind": "alias",
-            "owner": self._revised.user_id,
-            "target": self._revised.id,
-            "token": self._token,
-            "claimed_at": self._claimed_at,
-        }
-
-    def _lead_to_it(self, digest: str, found: Mapping[str, Found]) -> None:
-        """See that the new text's alias names this memory, not one that has gone on since."""
-        alias = self._alias(digest)
-        if alias.id not in found or found[alias.id][0]["target"] != self._revised.id:
-            self._log.publish(self._shard, [alias], [], renew=True)
+        return alias(digest, self._revised, claimed_at=self._claimed_at, token=self._token)
 
 
 def _digest(memory: Memory, *, is_timed: bool) -> str:

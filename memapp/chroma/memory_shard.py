@@ -11,8 +11,8 @@ from memapp.chroma.bundling import MOMENT
 from memapp.chroma.change_log import GONE, Awaited, Change, ChangeLog, NewRecord, new_token
 from memapp.chroma.collection import Collection
 from memapp.chroma.faults import OutcomeUnknown
+from memapp.chroma.memory_aliases import alias, hand_on
 from memapp.chroma.memory_records import (
-    Fields,
     Making,
     StoredMemoryRecord,
     decode,
@@ -208,26 +208,26 @@ class MemoryShard:
         return self.collection.count() - len(self.collection.get(where=others).ids)
 
     def _alias(self, digest: str, memory: Memory) -> NewRecord:
-        alias = layout.alias_id(digest)
-        if self._read([alias]):
+        made = alias(digest, memory, claimed_at=stamp(self._clock()))
+        if self._read([made.id]):
             # Left by a memory that has gone on to another text: `add` would keep it.
-            self.collection.delete([alias])
-        fields: Fields = {
-            "kind": "alias",
-            "owner": memory.user_id,
-            "target": memory.id,
-            "claimed_at": stamp(self._clock()),
-        }
-        return NewRecord(alias, fields)
+            self.collection.delete([made.id])
+        return made
 
     def _trail(self, stored: StoredMemoryRecord) -> list[str]:
-        """Return the ids of a memory's versions, one just claimed included, and of its aliases."""
-        memory = stored.memory
+        """Return the ids of a memory's versions, one just claimed included, and of its aliases.
+
+        If others have its text, too, that leads to one of them by then.
+        """
+        memory, digest = stored.memory, stored.fields["digest"]
         ids = [layout.version_id(memory.id, number) for number in range(1, memory.version + 1)]
-        first = layout.memory_id(self._number, stored.fields["digest"], 0)
-        if memory.version > 1 or memory.id != first:
-            ids += self.collection.get(where={"target": memory.id}).ids
-        return ids
+        if memory.version == 1 and memory.id == layout.memory_id(self._number, digest, 0):
+            return ids
+        own = layout.alias_id(digest)
+        aliases = self.collection.get(where={"target": memory.id}).ids
+        if own in aliases and hand_on(self.collection, self.log, stored, stamp(self._clock())):
+            aliases.remove(own)
+        return ids + aliases
 
     def _remove(self, stored: StoredMemoryRecord) -> None:
         one, created = stored.memory.id, stored.fields["created"]

@@ -259,13 +259,13 @@ def test_a_deletion_takes_two_writes_and_two_reads(relay: Gate, store: ChromaMem
     assert calls(relay) == ["get", "add", "get", "delete"]
 
 
-def test_the_deletion_of_a_changed_memory_looks_for_its_aliases_too(
+def test_the_deletion_of_a_changed_memory_looks_for_its_aliases_and_others_of_its_text_too(
     relay: Gate, store: ChromaMemories
 ) -> None:
     memory = revise(store, add(store, "tea"), "coffee")
     relay.requests.clear()
     store.delete("acme", memory.id)
-    assert calls(relay) == ["get", "add", "get", "get", "delete"]
+    assert calls(relay) == ["get", "add", "get", "get", "get", "query", "delete"]
 
 
 def test_a_search_of_a_user_who_is_kept_takes_one_call(relay: Gate, store: ChromaMemories) -> None:

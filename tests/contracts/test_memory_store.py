@@ -1,5 +1,6 @@
 """What every memory store promises; run against the fake and against real Chroma."""
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -113,6 +114,34 @@ def test_the_same_text_in_the_same_scope_is_stored_once(store: MemoryStore) -> N
     assert not again.is_new
     assert again.memory == first
     assert len(store.view("acme", ANN).scan(None)) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_text_is_stored_once_more_while_a_memory_has_it_however_it_came_by_it(
+    store: MemoryStore, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    there: dict[str, Memory] = {}
+    for step in range(60):
+        number = chance.randrange(3)
+        text, kind = f"text {number}", chance.random()
+        if not there or kind < 0.4:
+            draft = MemoryDraft("ann", text)
+            (stored,) = store.add("acme", [draft], axis(1, number)[np.newaxis, :])
+            holders = [one for one in there.values() if one.text == text]
+            assert stored.is_new == (not holders), step
+            assert stored.is_new or stored.memory in holders, step
+            there[stored.memory.id] = stored.memory
+            continue
+        memory = chance.choice(list(there.values()))
+        if kind < 0.8:
+            changed = replace(memory, text=text, version=memory.version + 1)
+            vector = axis(1, number) if text != memory.text else None
+            assert store.revise("acme", memory, changed, vector), step
+            there[memory.id] = changed
+        else:
+            assert store.delete("acme", memory.id), step
+            del there[memory.id]
 
 
 def test_what_is_stored_together_is_created_in_the_order_given(store: MemoryStore) -> None:
