@@ -26,7 +26,9 @@ def answer(
 
 def no_content() -> Response:
     """Return an empty response."""
-    return Response(status=HTTPStatus.NO_CONTENT)
+    response = Response(status=HTTPStatus.NO_CONTENT)
+    del response.headers["Content-Type"]
+    return response
 
 
 def json_bytes(members: Mapping[str, Any]) -> bytes:

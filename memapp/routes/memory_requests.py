@@ -76,7 +76,7 @@ class NewMemory(Body):
 
     def fingerprint(self) -> str:
         """Return a digest of what the caller sent, whatever its spelling as JSON."""
-        sent = self.model_dump(exclude_unset=True)
+        sent = self.model_dump(exclude_defaults=True)
         return hashlib.sha256(orjson.dumps(sent, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
     def draft(self) -> MemoryDraft:

@@ -109,6 +109,17 @@ def test_an_idempotency_key_with_another_body_is_a_conflict(
     assert len(client.get(f"/v1/memories?user_id={user}").get_json()["data"]) == 1
 
 
+def test_what_is_left_out_and_what_is_said_to_be_null_are_the_same_request(
+    client: CheckedClient, user: str
+) -> None:
+    headers = {"Idempotency-Key": f"key of {user}"}
+    body: dict[str, Any] = {"user_id": user, "text": "one"}
+    client.post("/v1/memories", json=body, headers=headers)
+    spelled_out = body | {"speaker": None, "metadata": {}, "expires_at": None}
+    again = client.post("/v1/memories", json=spelled_out, headers=headers)
+    assert (again.status_code, again.get_json()["deduplicated"]) == (200, True)
+
+
 def test_a_bad_item_of_a_batch_does_not_lose_the_others(client: CheckedClient, user: str) -> None:
     items = [
         {"user_id": user, "text": "first"},
@@ -233,7 +244,9 @@ def test_a_change_makes_a_version_and_the_history_tells_what_changed(
 def test_a_deleted_memory_is_gone_for_every_route(client: CheckedClient, user: str) -> None:
     memory = client.post("/v1/memories", json={"user_id": user, "text": "forget me"}).get_json()
     path = f"/v1/memories/{memory['id']}"
-    assert client.delete(path).status_code == 204
+    deleted = client.delete(path)
+    assert (deleted.status_code, deleted.data) == (204, b"")
+    assert "Content-Type" not in deleted.headers
     answers = [
         client.get(path),
         client.delete(path),
