@@ -78,7 +78,7 @@ class ChunkShape(Shape):
     start: Count
     end: Count
     heading: str = Field(description='Path of headings above it, joined by " > "; may be empty.')
-    page: int | None = Field(ge=1)
+    page: int | None = Field(ge=1, description="Where it begins; null without pages.")
 
 
 class ChunksShape(Shape):
@@ -118,7 +118,7 @@ class PassageShape(Shape):
     collection: str
     title: str
     source: str | None
-    page: int | None = Field(ge=1)
+    page: int | None = Field(ge=1, description="Where it begins; null without pages.")
     heading: str
     start: Count
     end: Count

@@ -195,7 +195,11 @@ class Memories:
             NotFound: there is none, or it has expired.
         """
         memory = self.get(tenant, memory_id)
-        return [*self._store.versions(tenant, memory), memory]
+        versions = self._store.versions(tenant, memory)
+        if len(versions) < memory.version - 1:
+            # Its versions go with it: it is being deleted.
+            memory = self.get(tenant, memory_id)
+        return [*versions, memory]
 
     def page(
         self,

@@ -152,6 +152,21 @@ def test_what_a_named_speaker_said_is_preferred_unless_it_is_not_wished(memories
     assert first("Maya", boost=False) == 0
 
 
+def test_a_history_that_meets_a_deletion_is_that_of_no_memory(
+    memories: Memories, store: FakeMemories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = remember(memories, "tea")
+    memories.revise("acme", memory.id, MemoryChanges(text="coffee"))
+
+    def deleted_before(tenant: str, memory: Memory) -> list[Memory]:
+        store.delete(tenant, memory.id)
+        return []
+
+    monkeypatch.setattr(store, "versions", deleted_before)
+    with pytest.raises(NotFound):
+        memories.history("acme", memory.id)
+
+
 def test_a_repeated_request_makes_one_memory(memories: Memories) -> None:
     draft = MemoryDraft("ann", "tea", occurred_at=START)
 
