@@ -5,8 +5,6 @@ comes back as a row of its own, handed from thread to thread. And until a collec
 write reads all its unsaved records again, key by key. Measured, adding one record to 2,000: 24 ms
 of Chroma's processor time with nine keys, 16 with three; asking for the ten nearest of 2,000, with
 all of their metadata: 3.4 ms with five keys, 3.0 with three.
-
-Records written before this was done have all their keys side by side; they are read as ever.
 """
 
 from collections.abc import Mapping
@@ -24,7 +22,6 @@ MOMENT = "moment"
 
 _OF_MEMORIES = frozenset({"version", "digest", "token", "timed", "claim", "metadata"})
 _OF_CHANGES = frozenset({"writer", "number", "token", "memories", "at", "awaited"})
-_ALL = _OF_MEMORIES | _OF_CHANGES
 
 
 def bundled(fields: Mapping[str, Any], *, replaces: bool = False) -> Mapping[str, Any]:
@@ -54,8 +51,7 @@ def unbundled(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     bundle = fields.get(KEY)
     if bundle is None:
         return fields
-    # What the bundle does not hold is gone, though an update may have left it beside it.
-    outside = {name: value for name, value in fields.items() if name != KEY and name not in _ALL}
+    outside = {name: value for name, value in fields.items() if name != KEY}
     if MOMENT in outside:
         outside |= dict.fromkeys(TIMES, outside.pop(MOMENT))
     return {**outside, **orjson.loads(bundle)}

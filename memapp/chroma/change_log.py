@@ -91,13 +91,13 @@ class Awaited(NamedTuple):
     Attributes:
         token: What it will have, or `GONE`.
         created: When it was created, by which it is told from one that is added in its place; see
-            `where.stamp`. 0 if that is not known.
+            `where.stamp`.
         version: What it will have; 0 if it will be gone.
     """
 
     token: str
-    created: int = 0
-    version: int = 0
+    created: int
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,10 +237,9 @@ class KeptUser:
 def await_change(awaited: dict[str, set[Awaited]], change: Fields) -> None:
     """Note what memories will be, if that is what a change announces."""
     if "awaited" in change:
-        # Earlier builds wrote the token alone.
-        token, *numbers = str(change["awaited"]).split()
+        token, created, version = str(change["awaited"]).split()
         for one in str(change["memories"]).split():
-            awaited.setdefault(one, set()).add(Awaited(token, *map(int, numbers)))
+            awaited.setdefault(one, set()).add(Awaited(token, int(created), int(version)))
 
 
 def _has_gone_past(memory: Memory | None, awaited: Awaited) -> bool:
@@ -249,7 +248,7 @@ def _has_gone_past(memory: Memory | None, awaited: Awaited) -> bool:
     A change cannot if the memory has a later version. A deletion cannot if another memory was added
     in the place of the one to be deleted, for it is bound to that.
     """
-    if memory is None or not awaited.created:
+    if memory is None:
         return False
     is_same = stamp(memory.created_at) == awaited.created
     return not is_same if awaited.token == GONE else is_same and memory.version > awaited.version

@@ -156,7 +156,7 @@ class MemoryShard:
         known = self.read([memory_id]).get(memory_id)
         while known is not None:
             user, created = known.memory.user_id, known.fields["created"]
-            change = Change(user, (memory_id,), Awaited(GONE, created))
+            change = Change(user, (memory_id,), Awaited(GONE, created, version=0))
             with (
                 self._changing([user], removes=True),
                 self.log.announced(self.collection, change, read=[memory_id]) as found,

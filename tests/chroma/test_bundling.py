@@ -1,4 +1,4 @@
-"""What memories and changes look like in Chroma, and that former records are read as ever."""
+"""What memories and changes look like in Chroma."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memapp.chroma import collection
 from memapp.chroma.bundling import KEY, MOMENT, TIMES, bundled, unbundled
 from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
@@ -40,14 +39,6 @@ def raw(connection: Connection) -> dict[str, tuple[Mapping[str, Any], str | None
     return dict(zip(found["ids"], rows, strict=True))
 
 
-@pytest.fixture
-def written_formerly(connection: Connection) -> Memory:
-    """A memory, and the change that announced it, with all their keys side by side."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "bundled", lambda fields, **_: fields)
-        return add(open_store(connection), "ann drinks tea")
-
-
 def test_a_memory_is_kept_under_the_keys_that_searches_filter_by(connection: Connection) -> None:
     memory = add(open_store(connection), "ann drinks tea")
     fields, text = raw(connection)[memory.id]
@@ -76,12 +67,6 @@ def test_a_change_is_kept_under_three_keys_and_without_a_text(connection: Connec
 )
 def test_metadata_comes_back_as_it_was(fields: Mapping[str, Any]) -> None:
     assert unbundled(bundled(fields)) == fields
-
-
-def test_what_an_update_removed_is_gone_although_it_still_lies_beside_the_bundle() -> None:
-    left = {"scope": "ann", "claim": "c", "version": 1, "token": "old"}
-    written = bundled({"scope": "ann", "version": 2, "token": "new", "claim": None})
-    assert unbundled({**left, **written}) == {"scope": "ann", "version": 2, "token": "new"}
 
 
 @pytest.mark.parametrize(("former", "later"), [((5, 5, 5), (5, 6, 5)), ((5, 6, 5), (5, 5, 5))])
@@ -133,43 +118,6 @@ def test_a_memory_that_is_changed_while_it_is_being_deleted_is_deleted(
     monkeypatch.setattr(Collection, "delete", changed_first)
     assert store.delete("acme", memory.id)
     assert store.get("acme", memory.id) is None
-
-
-def test_a_former_memory_is_found_changed_and_deleted(
-    connection: Connection, written_formerly: Memory
-) -> None:
-    store = open_store(connection)
-    assert KEY not in raw(connection)[written_formerly.id][0]
-    assert store.view("acme", MemoryScope("ann")).scan(None) == [written_formerly]
-
-    now = written_formerly.updated_at + timedelta(seconds=1)
-    revised = replace(written_formerly, text="ann drinks coffee", version=2, updated_at=now)
-    vector = np.asarray(EMBEDDER.embed_documents([revised.text])[0])
-    assert store.revise("acme", written_formerly, revised, vector)
-    assert KEY in raw(connection)[written_formerly.id][0]
-    assert open_store(connection).get("acme", written_formerly.id) == revised
-    assert store.view("acme", MemoryScope("ann")).scan(None) == [revised]
-
-    assert store.delete("acme", revised.id)
-    assert store.view("acme", MemoryScope("ann")).scan(None) == []
-
-
-def test_a_former_memory_is_not_stored_twice(
-    connection: Connection, written_formerly: Memory
-) -> None:
-    again = add(open_store(connection), written_formerly.text)
-    assert again == written_formerly
-
-
-def test_a_reader_of_former_changes_follows_new_ones(connection: Connection) -> None:
-    writer, reader = open_store(connection), open_store(connection)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(collection, "bundled", lambda fields, **_: fields)
-        first = add(writer, "ann drinks tea")
-        assert reader.view("acme", MemoryScope("ann")).scan(None) == [first]
-    second = add(writer, "ann drinks coffee")
-    found = reader.view("acme", MemoryScope("ann")).scan(None)
-    assert sorted(found, key=lambda one: one.created_at) == [first, second]
 
 
 def test_records_without_text_come_back_with_an_empty_one(connection: Connection) -> None:

@@ -347,7 +347,8 @@ def test_who_begins_to_read_between_announcement_and_deletion_sees_the_deletion(
     shard = here._shelves.find_shard_of_user("acme", "ann")
     assert shard is not None
     log = here._shard("acme", int(shard.name[-3:], 16)).log
-    change = change_log.Change("ann", (memory.id,), awaited=change_log.Awaited(change_log.GONE))
+    gone = change_log.Awaited(change_log.GONE, stamp(memory.created_at), 0)
+    change = change_log.Change("ann", (memory.id,), awaited=gone)
 
     with (
         here._shard("acme", int(shard.name[-3:], 16))._changing(["ann"]),
@@ -586,7 +587,8 @@ def test_a_memory_whose_second_deletion_comes_late_is_no_ghost(processes: Proces
     shard = store._shelves.find_shard_of_user("acme", "ann")
     assert shard is not None
     deleting = slow._shard("acme", shard_of("ann"))
-    change = change_log.Change("ann", (memory.id,), awaited=change_log.Awaited(change_log.GONE))
+    gone = change_log.Awaited(change_log.GONE, stamp(memory.created_at), 0)
+    change = change_log.Change("ann", (memory.id,), awaited=gone)
 
     with deleting._changing(["ann"]), deleting.log.announced(shard, change):
         third.delete("acme", memory.id)
