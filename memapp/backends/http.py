@@ -69,8 +69,7 @@ class HttpChroma(Client):
         if not isinstance(server, FastAPI):  # pragma: no cover
             raise TypeError(type(server))
         chromas = server._session  # noqa: SLF001
-        headers = {name.decode(): value.decode() for name, value in chromas.headers.raw}
-        ours: Any = HttpSession(server.get_api_url(), headers, self._patience)
+        ours: Any = HttpSession(server.get_api_url(), chromas.headers, self._patience)
         server._session = ours  # noqa: SLF001
         chromas.close()
         try:

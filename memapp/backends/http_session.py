@@ -54,17 +54,19 @@ class HttpSession:
 
         Args:
             api_url: What every URL begins with.
-            headers: Sent with every request; ASCII, without line ends.
+            headers: Sent with every request, but for what encoding may come back; ASCII, without
+                line ends.
             patience: How long to wait.
         """
         parts = urlsplit(api_url)
-        self.headers = dict(headers)
+        self.headers = httpx.Headers({"Host": parts.netloc, "Accept": "*/*"})
+        self.headers.update(headers)
+        self.headers["Accept-Encoding"] = "identity"  # A success is read as it comes.
+        self._head = b"".join(b"%b: %b\r\n" % header for header in self.headers.raw)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._context = httpx.create_ssl_context() if parts.scheme == "https" else None
-        sent = {"Host": parts.netloc, "Accept": "*/*", **self.headers}
-        self._head = "".join(f"{name}: {value}\r\n" for name, value in sent.items()).encode("ascii")
         self._heartbeat_url = f"{api_url}/heartbeat"
         self._patience = patience
         self._pulse = Pulse(self._ask_for_heartbeat)

@@ -1,5 +1,6 @@
 """The session that takes the place of Chroma's own speaks HTTP/1.1 as servers do."""
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -20,9 +21,10 @@ FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @contextmanager
-def session_with(talk: Callable[[socket.socket], None]) -> Iterator[HttpSession]:
+def session_with(talk: Callable[[socket.socket], None], **headers: str) -> Iterator[HttpSession]:
+    headers = {"X-Chroma-Token": "t"} | headers
     with listener(talk) as port:
-        session = HttpSession(f"http://127.0.0.1:{port}/api/v2", {"X-Chroma-Token": "t"}, PATIENCE)
+        session = HttpSession(f"http://127.0.0.1:{port}/api/v2", headers, PATIENCE)
         yield session
         session.close()
 
@@ -90,6 +92,20 @@ def test_a_request_carries_headers_body_and_query() -> None:
     assert head.startswith(b"POST /api/v2/thing?limit=1&offset=2 HTTP/1.1\r\n")
     assert {b"Content-Length: 7", b"X-Chroma-Token: t"} < set(head.split(b"\r\n"))
     assert body == b'{"a":1}'
+
+
+@pytest.mark.parametrize("name", ["Accept-Encoding", "accept-encoding"])
+def test_a_proxy_that_compresses_what_it_may_sends_an_answer_that_can_be_read(name: str) -> None:
+    def talk(connected: socket.socket) -> None:
+        is_allowed = b"gzip" in connected.recv(65536)
+        body = gzip.compress(b"hello") if is_allowed else b"hello"
+        encoding = b"Content-Encoding: gzip\r\n" if is_allowed else b""
+        connected.sendall(b"HTTP/1.1 200 OK\r\n%b\r\n%b" % (encoding, body))
+        connected.close()
+
+    with session_with(talk, **{name: "gzip, deflate"}) as session:
+        answer = session.request("get", f"{session._origin}/api/v2/thing")
+    assert answer.text == "hello"
 
 
 def test_one_connection_serves_requests_in_turn() -> None:
