@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memapp.chroma.memories import ChromaMemories
     from memapp.chroma.reembedding import Reembedded
     from memapp.chroma.write_marks import WriteMarks
+    from memapp.chroma_config import ChromaConfig
 
 BACKENDS: Mapping[str, str] = {
     "persistent": "memapp.backends.persistent:connect",
@@ -306,7 +307,8 @@ class _Rooms:
         chroma = self.chroma.get()
         connections = Connections(chroma.memories, chroma.documents)
         is_production = self._config["ENVIRONMENT"] == "production"
-        return ChromaHealth(connections, server_of(self._config), warns=is_production)
+        server = server_of(self._config)
+        return ChromaHealth(connections, server, _try_token, warns=is_production)
 
 
 def _rooms() -> _Rooms:
@@ -317,6 +319,13 @@ def _rooms() -> _Rooms:
 def _reader(name: str) -> Reader:
     create = plugins.resolve("READERS", name, READERS)
     return cast("Callable[[], Reader]", create)()
+
+
+def _try_token(config: "ChromaConfig", token: str, *, timeout: float) -> None:
+    """Ask a Chroma server with a token, as the backend does that reaches it."""
+    from memapp.backends import http  # noqa: PLC0415 - only one mode needs it
+
+    http.try_token(config, token, timeout=timeout)
 
 
 def _embedding_text(collection: str, fields: Mapping[str, Any], text: str) -> str:

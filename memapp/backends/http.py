@@ -1,7 +1,9 @@
 """Reach a Chroma server over HTTP."""
 
+from contextlib import closing
 from typing import Any
 
+import httpx
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
 from chromadb.api.fastapi import FastAPI
@@ -39,6 +41,28 @@ def connect(config: ChromaConfig) -> ClientAPI:
         ),
         patience=config.patience,
     )
+
+
+def try_token(config: ChromaConfig, token: str, *, timeout: float) -> None:
+    """Ask the server that `connect` reaches who we are, with another token than memapp's.
+
+    Args:
+        config: Where the server is.
+        token: What to send in place of `config.token`.
+        timeout: Seconds to wait for the answer.
+
+    Raises:
+        httpx.HTTPStatusError: the answer is no success.
+        httpx.TransportError: there is none.
+    """
+    url = FastAPI.resolve_url(
+        _url_host(config.host), config.ssl, "/api/v2", chroma_server_http_port=config.port
+    )
+    is_bearer = config.token_header == "Authorization"  # noqa: S105
+    headers = httpx.Headers(dict(config.headers))
+    headers[config.token_header] = f"Bearer {token}" if is_bearer else token
+    with closing(HttpSession(url, headers, config.patience)) as session:
+        session.request("get", f"{url}/auth/identity", timeout=timeout).raise_for_status()
 
 
 class HttpChroma(Client):

@@ -131,9 +131,10 @@ def gate(upstream_port: int) -> Iterator[Gate]:
 
 
 @contextmanager
-def listener(talk: Callable[[socket.socket], None]) -> Iterator[int]:
+def listener(talk: Callable[[socket.socket], None], *, host: str = "127.0.0.1") -> Iterator[int]:
     """Listen on a port, do `talk` with everyone who connects, and yield the port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
         open_sockets: list[socket.socket] = []
 
         def serve() -> None:
@@ -187,10 +188,32 @@ def greet_as_ssh(connected: socket.socket) -> None:
     connected.close()
 
 
-def speak_tls(folder: Path) -> Callable[[socket.socket], None]:
-    """Return a `talk` that insists on TLS, with a certificate that nobody trusts."""
+def answer_briefly(
+    status: int, heard: list[bytes] | None = None
+) -> Callable[[socket.socket], None]:
+    """Return a `talk` that answers one request with a status and nothing else."""
+
+    def talk(connected: socket.socket) -> None:
+        received = connected.recv(65536)
+        if heard is not None:
+            heard.append(received)
+        connected.sendall(b"HTTP/1.1 %d Status\r\nContent-Length: 0\r\n\r\n" % status)
+
+    return talk
+
+
+def speak_tls(
+    folder: Path, talk: Callable[[socket.socket], None] = say_nothing
+) -> Callable[[socket.socket], None]:
+    """Return a `talk` that insists on TLS, with a certificate that nobody trusts.
+
+    Args:
+        folder: Gets the certificate, `certificate.pem`, and its key.
+        talk: What it does with everyone who speaks TLS.
+    """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=localhost", "-days", "1", "-nodes"]
+    names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subject = ["-subj", "/CN=localhost", *names, "-days", "1", "-nodes"]
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", *subject, *files],
@@ -200,8 +223,8 @@ def speak_tls(folder: Path) -> Callable[[socket.socket], None]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
 
-    def talk(connected: socket.socket) -> None:
+    def secure(connected: socket.socket) -> None:
         with context.wrap_socket(connected, server_side=True) as secured:
-            secured.recv(65536)
+            talk(secured)
 
-    return talk
+    return secure

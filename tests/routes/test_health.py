@@ -2,16 +2,17 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
 from memapp import serving, wiring
+from memapp.errors import StoreUnavailable
 from memapp.routes import health
+from tests.chroma.fake_servers import answer_briefly, listener, speak_tls
 from tests.chroma_server import ChromaServer, free_port
 from tests.openapi import CheckedClient, checked_client
 
@@ -104,42 +105,80 @@ def test_production_is_warned_once_of_an_open_server_without_a_token(
     ] * (environment == "production")
 
 
-@pytest.fixture
-def gate() -> Iterator[ThreadingHTTPServer]:
-    """Something on a port that refuses every token."""
-
-    class Refusal(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append((self.path, self.headers["Authorization"]))
-            self.send_response(401)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    asked: list[tuple[str, str]] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusal)
-    server.asked = asked  # type: ignore[attr-defined]
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_gate_that_refuses_a_wrong_token_is_seen_to_and_asked_seldom(
-    make_app: MakeApp, gate: ThreadingHTTPServer
-) -> None:
-    settings = {"CHROMA_MODE": "http", "CHROMA_HOST": "127.0.0.1", "CHROMA_AUTH_TOKEN": "k" * 32}
-    app = make_app(**settings, CHROMA_PORT=gate.server_port)
-    with app.app_context():
-        checks = [wiring.health().token_check() for _ in range(3)]
+def test_a_gate_that_refuses_a_wrong_token_is_seen_to_and_asked_seldom(make_app: MakeApp) -> None:
+    heard: list[bytes] = []
+    with listener(answer_briefly(401, heard)) as port:
+        app = _on_server(make_app, port, CHROMA_AUTH_TOKEN="k" * 32)
+        with app.app_context():
+            checks = [wiring.health().token_check() for _ in range(3)]
     assert checks == ["enforced"] * 3
-    asked = gate.asked  # type: ignore[attr-defined]
-    assert len(asked) == 1
-    assert "k" * 32 not in asked[0][1]
+    assert len(heard) == 1
+    assert heard[0].startswith(b"GET /api/v2/auth/identity ")
+    assert b"k" * 32 not in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("status", "check"),
+    [
+        (200, "not_enforced"),
+        (204, "not_enforced"),
+        (401, "enforced"),
+        (403, "enforced"),
+        (407, "enforced"),
+    ],
+)
+def test_a_server_says_by_its_status_whether_it_checks_tokens(
+    make_app: MakeApp, status: int, check: str
+) -> None:
+    with listener(answer_briefly(status)) as port:
+        assert _token_check(_on_server(make_app, port)) == check
+
+
+@pytest.mark.parametrize("status", [302, 404, 429, 500, 502, 503, 504])
+def test_a_server_that_answers_otherwise_is_not_said_to_let_wrong_tokens_in(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    with listener(answer_briefly(status)) as port:
+        app = _on_server(make_app, port, CHROMA_AUTH_TOKEN="k" * 32)
+        with pytest.raises(StoreUnavailable, match=f"status {status}"):
+            _token_check(app)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("proxy_is_up", [True, False])
+def test_no_proxy_answers_for_chroma_whether_it_checks_tokens(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, *, proxy_is_up: bool
+) -> None:
+    with listener(answer_briefly(407)) as proxy, listener(answer_briefly(200)) as port:
+        monkeypatch.setenv(
+            "http_proxy", f"http://127.0.0.1:{proxy if proxy_is_up else free_port()}"
+        )
+        assert _token_check(_on_server(make_app, port)) == "not_enforced"
+
+
+def test_no_netrc_replaces_the_wrong_token(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password right\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    heard: list[bytes] = []
+    with listener(answer_briefly(200, heard)) as port:
+        _token_check(_on_server(make_app, port))
+    assert b"authorization: bearer wrong-on-purpose" in heard[0].lower()
+
+
+def test_the_token_is_tried_under_a_certificate_that_chroma_may_have(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with listener(speak_tls(tmp_path, answer_briefly(401))) as port:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        assert _token_check(_on_server(make_app, port, CHROMA_SSL=True)) == "enforced"
+
+
+def test_the_token_is_tried_at_an_address_of_ipv6(make_app: MakeApp) -> None:
+    with listener(answer_briefly(401), host="::1") as port:
+        assert _token_check(_on_server(make_app, port, CHROMA_HOST="::1")) == "enforced"
 
 
 def test_a_process_that_was_told_to_stop_is_not_ready(client: CheckedClient) -> None:
@@ -165,4 +204,9 @@ def _quickest(client: CheckedClient, path: str) -> tuple[TestResponse, float]:
 
 def _on_server(make_app: MakeApp, port: int, **overrides: object) -> Flask:
     server = {"CHROMA_MODE": "http", "CHROMA_HOST": "127.0.0.1", "CHROMA_PORT": port}
-    return make_app(**server, **overrides)
+    return make_app(**(server | overrides))
+
+
+def _token_check(app: Flask) -> str:
+    with app.app_context():
+        return wiring.health().token_check()
