@@ -6,6 +6,7 @@ change never brings a deleted memory back; every acknowledged write is seen by e
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,8 +18,9 @@ from memapp.chroma.cache_budget import Budget
 from memapp.chroma.collection import Collection
 from memapp.chroma.connection import Connection
 from memapp.chroma.crowding import Crowding
+from memapp.chroma.faults import CollectionGone
 from memapp.chroma.memory_claims import Claims
-from memapp.chroma.memory_shard import Addition, MemoryShard
+from memapp.chroma.memory_shard import Addition, MemoryShard, count_memories
 from memapp.chroma.memory_shelves import MemoryShelves, shard_count
 from memapp.chroma.memory_views import EmptyView, KeptView, StoredView
 from memapp.chroma.recent_changes import Behind, Missed, RecentChange, RecentChanges
@@ -222,11 +224,11 @@ class ChromaMemories:
 
     def count(self, tenant: str | None) -> int:
         """Count memories of one tenant, or of all; may include expired ones."""
-        return sum(
-            self._shard(name.tenant, name.shard).count()
-            for name, _ in self._shelves.everywhere(tenant)
-            if name.shard is not None
-        )
+        size = 0
+        for name, collection in self._shelves.everywhere(tenant):
+            with suppress(CollectionGone):
+                size += 0 if name.shard is None else count_memories(collection)
+        return size
 
     def sweep(self, now: datetime) -> int:
         """Remove expired memories and idempotency keys of all tenants; return how many records."""

@@ -201,12 +201,6 @@ class MemoryShard:
         remove_leftovers(self.collection, settled)
         return len(records.ids)
 
-    def count(self) -> int:
-        """Count the memories; expired ones may be among them."""
-        kinds = ["version", "alias", "speaker", "change", "user", "writer", "roster"]
-        others = {"kind": {"$in": kinds}}
-        return self.collection.count() - len(self.collection.get(where=others).ids)
-
     def _alias(self, digest: str, memory: Memory) -> NewRecord:
         made = alias(digest, memory, claimed_at=stamp(self._clock()))
         if self._read([made.id]):
@@ -389,6 +383,12 @@ class MemoryShard:
         records = self.collection.get(ids=ids, include=("metadatas", "documents"))
         found = zip(records.metadatas, records.documents, strict=True)
         return dict(zip(records.ids, found, strict=True))
+
+
+def count_memories(shard: Collection) -> int:
+    """Count the memories of a shard, of any embedder; expired ones may be among them."""
+    kinds = ["version", "alias", "speaker", "change", "user", "writer", "roster"]
+    return shard.count() - len(shard.get(where={"kind": {"$in": kinds}}).ids)
 
 
 def _hangs_on(stored: StoredMemoryRecord) -> dict[str, Any]:

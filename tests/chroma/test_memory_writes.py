@@ -21,6 +21,7 @@ from memapp.embedders.hashing import HashEmbedder
 from memapp.errors import StoreTimeout
 from memapp.records import Memory, MemoryDraft, MemoryScope, Vector
 from memapp.services.memories import Memories, MemoryChanges
+from tests.chroma.conftest import Connect
 from tests.chroma.fake_servers import Gate, gate
 from tests.chroma.memory_stores import open_memories
 from tests.chroma_server import ChromaServer
@@ -475,3 +476,14 @@ def test_the_history_of_what_was_added_in_an_expired_ones_place_is_kept(
 
     assert revised[0].id == expired.id
     assert [memory.text for memory in store.versions("acme", revised[0])] == ["tea"]
+
+
+def test_counting_leaves_out_a_collection_that_is_dropped_meanwhile(
+    store: ChromaMemories, relay: Gate, connect: Connect
+) -> None:
+    other = connect()
+    relay.dropped, relay.swallows = "/get", 1
+    relay.meanwhile = lambda: other.drop("memories.acme.000")
+
+    assert store.count("acme") == 0
+    assert other.names() == ["ledger.acme"]

@@ -70,6 +70,13 @@ def test_another_embedder_is_refused_for_reads_and_writes(connection: Connection
         store.add("acme", [MemoryDraft("ann", "x")], NEW.embed_documents(["x"]))
 
 
+def test_memories_are_counted_whatever_embedder_they_are_of(connection: Connection) -> None:
+    fill(connection)
+    before = store_of(connection, OLD).count("acme")
+    assert before > 0
+    assert store_of(connection, NEW).count("acme") == before
+
+
 def test_all_is_found_by_the_new_embedder_and_nothing_else_has_changed(
     connection: Connection,
 ) -> None:
