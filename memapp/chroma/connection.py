@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from typing import TypeVar, cast
+from uuid import UUID
 
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
@@ -37,6 +38,9 @@ T = TypeVar("T")
 
 PAGE = 500
 """How many collections are listed at a time."""
+
+OVERLAP = 50
+"""How many of them are listed again with the next page, lest drops in between hide any."""
 
 DRAIN_SECONDS = 5.0
 """How long closing waits for calls under way; what is cut off is repeated, or its outcome told to
@@ -121,12 +125,9 @@ class Connection:
         """Return the names of all collections, sorted."""
 
         def list_all(session: Session) -> list[str]:
-            names: set[str] = set()
-            for offset in count(0, PAGE):
-                page = session.client.list_collections(limit=PAGE, offset=offset)
-                names.update(collection.name for collection in page)
-                if len(page) < PAGE:
-                    break
+            limit = PAGE
+            while (names := _names_by_pages(session.client, limit)) is None:
+                limit *= 2
             return sorted(names)
 
         return self.run(list_all)
@@ -361,3 +362,17 @@ class Connection:
 
     def _pause(self, attempt: int) -> None:
         time.sleep(random.uniform(0.5, 1.0) * self._patience.backoff * 2**attempt)  # noqa: S311
+
+
+def _names_by_pages(client: ClientAPI, limit: int) -> set[str] | None:
+    """List `limit` collections at a time; None if drops meanwhile may have hidden some."""
+    names: dict[UUID, str] = {}
+    for offset in count(0, limit - OVERLAP):
+        page = client.list_collections(limit=limit, offset=offset)
+        # Chroma lists them by id: what comes before one that was seen was there to be seen, too.
+        if offset and (not page or page[0].id not in names):
+            return None
+        names |= {collection.id: collection.name for collection in page}
+        if len(page) < limit:
+            break
+    return set(names.values())

@@ -1,6 +1,6 @@
 """What a connection promises, over every backend."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from chromadb.api import ClientAPI
 from chromadb.api.client import Client
+from chromadb.api.models.Collection import Collection
 from chromadb.errors import NotFoundError
 
 from memapp.backends import cloud, ephemeral, http, persistent
@@ -120,9 +121,37 @@ def test_names_lists_every_collection_across_pages(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memapp.chroma.connection.PAGE", 2)
+    monkeypatch.setattr("memapp.chroma.connection.OVERLAP", 1)
     for name in ["cherry", "apple", "banana", "damson"]:
         connection.ensure(name, {"kind": "a"})
     assert connection.names() == ["apple", "banana", "cherry", "damson"]
+
+
+@pytest.mark.parametrize("drops", [1, 5])
+def test_no_collection_is_left_out_because_others_are_dropped_meanwhile(
+    connect: Callable[[], ClientAPI], monkeypatch: pytest.MonkeyPatch, drops: int
+) -> None:
+    monkeypatch.setattr("memapp.chroma.connection.PAGE", 6)
+    monkeypatch.setattr("memapp.chroma.connection.OVERLAP", 2)
+    client = connect()
+    everything = client.list_collections
+    for number in range(50):
+        client.create_collection(f"shelf{number}", embedding_function=None)
+
+    def list_and_drop(limit: int, offset: int) -> Sequence[Collection]:
+        page = everything(limit=limit, offset=offset)
+        for first in everything(limit=drops):
+            client.delete_collection(first.name)
+        return page
+
+    monkeypatch.setattr(client, "list_collections", list_and_drop)
+    connection = Connection(lambda: client, patience=PATIENCE)
+    found = connection.names()
+    left = {collection.name for collection in everything()}
+    connection.close()
+
+    assert left
+    assert left <= set(found)
 
 
 def test_drop_tells_whether_there_was_one(connection: Connection) -> None:
