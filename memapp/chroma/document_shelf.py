@@ -93,6 +93,11 @@ class Shelf:
         """Return the heads of all documents, by key."""
         return self._decoded(self.heads.get(include=_CHUNK))
 
+    def chunk_counts(self) -> list[int]:
+        """Return how many chunks each document has, without reading the documents."""
+        found = self.heads.get(include=("metadatas",))
+        return [fields["chunks"] for fields in found.metadatas]
+
     def write_head(self, head: Head) -> None:
         """Make a revision the current one; a first one only if there is none yet."""
         fields, content = encode_head(head)

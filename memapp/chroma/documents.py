@@ -172,9 +172,8 @@ class ChromaDocuments:
         """Return the tenant's collections with their sizes, by name."""
         summaries = []
         for name in self._names("head", tenant):
-            documents = self.scan(tenant, name.collection)
-            chunks = sum(document.chunks for document in documents)
-            summaries.append(CollectionSummary(name.collection, len(documents), chunks))
+            chunks: list[int] = self._read(tenant, name.collection, Shelf.chunk_counts, [])
+            summaries.append(CollectionSummary(name.collection, len(chunks), sum(chunks)))
         return sorted(summaries, key=lambda summary: summary.name)
 
     def drop(self, tenant: str, collection: str) -> bool:

@@ -29,7 +29,7 @@ from memapp.chroma.head_counts import HeadCounts
 from memapp.chroma_config import ChromaConfig
 from memapp.errors import Conflict, EmbedderMismatch
 from memapp.ranking import passage_embedding_text
-from memapp.records import Chunk, Document, EmbedderIdentity, Vectors
+from memapp.records import Chunk, CollectionSummary, Document, EmbedderIdentity, Vectors
 from tests.chroma_server import ChromaServer
 
 IDENTITY = EmbedderIdentity("test", "axes", 8, "1")
@@ -118,6 +118,23 @@ def test_another_embedder_is_refused_with_the_command_that_re_embeds(
     ):
         with pytest.raises(EmbedderMismatch, match="memapp reembed"):
             call()
+
+
+def test_collections_are_listed_without_reading_the_documents(
+    store: ChromaDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store, ["one", "two"]).commit()
+    parts: list[str] = []
+    read = Collection.get
+
+    def noting(self: Collection, **arguments: Any) -> Records:
+        parts.extend(arguments.get("include", ()))
+        return read(self, **arguments)
+
+    monkeypatch.setattr(Collection, "get", noting)
+
+    assert store.collections("acme") == [CollectionSummary("kb", 1, 2)]
+    assert parts == ["metadatas"]
 
 
 def test_what_a_dead_ingest_left_is_invisible_and_swept_when_it_is_surely_dead(
