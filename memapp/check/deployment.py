@@ -12,6 +12,7 @@ import requests
 from memapp.check.findings import Finding, Tally, Wrong
 
 WORKER_HEADER = "X-Memapp-Worker"
+_WITH_BODY = {200, 201}
 _CONFLICT = 409
 _SERVICE_UNAVAILABLE = 503
 _LONGEST_PAUSE = 1.0
@@ -43,7 +44,7 @@ class Answer:
 
     Attributes:
         status: HTTP status; 0 if there was no answer.
-        body: Parsed JSON, or None.
+        body: Parsed JSON, or None; with status 200 or 201 an object.
         asked: The request in a few words, and the worker that answered.
         is_repeated: Whether an earlier attempt may have been carried out already.
     """
@@ -110,8 +111,11 @@ class Deployment:
                 if worker:
                     self._tally.workers[worker] += 1
             if response is not None and response.status_code in expect:
-                self._tally.seconds.setdefault(kind, []).append(took)
-                return Answer(response.status_code, _json_of(response), asked, attempt > 0)
+                body = _json_of(response)
+                if isinstance(body, dict) or response.status_code not in _WITH_BODY:
+                    self._tally.seconds.setdefault(kind, []).append(took)
+                    return Answer(response.status_code, body, asked, attempt > 0)
+                trouble = f"{response.status_code} without a JSON object: {response.text}"
             if not self._may_repeat(response, deadline, took, is_first=attempt == 0):
                 self._tally.record(Finding(Wrong.FAILED, f"{asked}: {_one_line(trouble)}"))
                 return None

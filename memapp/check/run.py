@@ -48,7 +48,7 @@ def check(target: Target, plan: Plan, progress: Progress) -> Report:
     Ctrl-C ends the writing; what was written is still looked for. Once more ends the test.
 
     Raises:
-        NotTestable: the deployment does not answer, or does not let us in.
+        NotTestable: the deployment does not answer as memapp does, or does not let us in.
     """
     tally = Tally()
     deployment = Deployment(target, tally)
@@ -163,7 +163,7 @@ def _messages(outbox: "Queue[Any]", processes: list[BaseProcess]) -> Iterator[An
             codes = [process.exitcode for process in processes if process.exitcode]
             if codes:
                 message = f"a client process ended with exit code {codes[0]}"
-                raise RuntimeError(message) from None
+                raise NotTestable(message) from None
 
 
 def _walk(deployment: Deployment, user: str) -> Iterator[dict[str, Any]]:

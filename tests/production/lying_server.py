@@ -25,6 +25,7 @@ LIES = {
     "stores a memory twice": "duplicate",
     "ignores the filter": "duplicate",
     "answers every tenth request with 500": "failed",
+    "answers every tenth request with a page": "failed",
     "hangs up on every tenth request": "failed",
 }
 """What it does, and what the check must call it."""
@@ -149,8 +150,10 @@ def _break_every_tenth(app: Flask, store: LyingStore) -> None:
             is_tenth = store.requests % 10 == 0
         if request.method == store.forbids:
             return Response("forbidden", 403)
-        if is_tenth and store.lie.startswith("answers every tenth"):
+        if is_tenth and store.lie.endswith("with 500"):
             return Response("broken", 500)
+        if is_tenth and store.lie.endswith("with a page"):
+            return Response("<html>Back soon</html>")
         if is_tenth and store.lie.startswith("hangs up"):
             request.environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return Response("to nobody")
@@ -162,7 +165,23 @@ def lying_server(lie: str, *, forbids: str = "") -> Iterator[str]:
     """Serve while the block runs, `forbids` a method of HTTP perhaps; give the address."""
     store = LyingStore(lie)
     store.forbids = forbids
-    server = make_server("127.0.0.1", 0, make_app(store), threaded=True)
+    with served(make_app(store)) as url:
+        yield url
+
+
+@contextmanager
+def another_server(page: str) -> Iterator[str]:
+    """Answer everything with one page while the block runs; give the address."""
+    app = Flask("another")
+    app.before_request(lambda: page)
+    with served(app) as url:
+        yield url
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Serve an app while the block runs; give its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -12,7 +12,7 @@ import pytest
 from memapp.check.texts import unique_text
 from tests.chroma_server import free_port
 from tests.production.checking import WITHOUT_END, Check, wrongs
-from tests.production.lying_server import LIES, lying_server
+from tests.production.lying_server import LIES, another_server, lying_server
 
 COMMAND = Path(sys.executable).parent / "memapp-check"
 
@@ -95,6 +95,24 @@ def test_a_deployment_that_is_down_is_reported_in_one_line() -> None:
     assert run.stdout == ""
     assert run.stderr.startswith("memapp-check: cannot test this deployment: ")
     assert run.stderr.count("\n") == 1
+
+
+def test_an_address_that_shows_a_page_cannot_be_tested() -> None:
+    with another_server("<html>Welcome</html>") as url:
+        run = run_check(url)
+    assert run.returncode == 2
+    assert run.stderr.startswith("memapp-check: cannot test this deployment: list (GET ")
+    assert run.stderr.endswith(": 200 without a JSON object: <html>Welcome</html>\n")
+    assert run.stderr.count("\n") == 1
+
+
+def test_a_client_process_that_ended_is_told() -> None:
+    with another_server("{}") as url:
+        run = run_check(url, "--clients", "2")
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == (
+        "memapp-check: cannot test this deployment: a client process ended with exit code 1"
+    )
 
 
 @pytest.mark.parametrize("forbidden", ["GET", "DELETE"])
