@@ -7,6 +7,7 @@ down: the process that serves requests only waits, and is told at last that the 
 import json
 import logging
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -26,6 +27,9 @@ SECONDS = 120
 
 MEMORY = 2 << 30
 """Bytes of address space for reading one file."""
+
+_PASSED_ON = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|LD_LIBRARY_PATH|PYTHON\w+|ORT_\w+")
+"""What the reading process gets of the environment; keys and tokens may be in the rest."""
 
 _AT_ONCE = BoundedSemaphore(2)
 """How many files one worker reads at a time; others wait."""
@@ -48,7 +52,8 @@ def read_apart(extract: str, content: bytes, *, seconds: float = SECONDS) -> Rea
     command = [sys.executable, "-m", "memapp.readers.apart", extract, str(int(seconds) + 1)]
     # The child must find what this process finds, and needs no more threads than one.
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
+    passed_on = {name: os.environ[name] for name in os.environ if _PASSED_ON.fullmatch(name)}
+    environment = {**passed_on, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
     with _AT_ONCE:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module

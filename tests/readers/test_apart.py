@@ -1,5 +1,7 @@
+import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,10 @@ def sleep(content: bytes) -> ReadDocument:
 
 def fill_memory(content: bytes) -> ReadDocument:
     return ReadDocument(str(len(content * MEMORY)))
+
+
+def tell_environment(_content: bytes) -> ReadDocument:
+    return ReadDocument(json.dumps(dict(os.environ)))
 
 
 def crash(content: bytes) -> ReadDocument:
@@ -73,3 +79,28 @@ def test_a_file_that_brings_the_reader_down_is_refused(
 def test_a_file_that_takes_too_long_is_refused() -> None:
     with pytest.raises(InvalidInput, match="takes longer than 2 seconds"):
         read_apart(here("sleep"), b"content", seconds=2)
+
+
+def test_no_secret_is_in_the_environment_of_the_process_that_reads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = {"MEMAPP_API_KEYS", "CHROMA_AUTH_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY"}
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+
+    read = read_apart(here("tell_environment"), b"")
+
+    assert secrets.isdisjoint(json.loads(read.text))
+
+
+def test_the_process_that_reads_keeps_the_folders_and_the_language_of_this_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folders = dict.fromkeys(("HOME", "TMPDIR", "LD_LIBRARY_PATH"), str(tmp_path))
+    kept = {**folders, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
+    for name, value in kept.items():
+        monkeypatch.setenv(name, value)
+
+    read = read_apart(here("tell_environment"), b"")
+
+    assert kept.items() <= json.loads(read.text).items()
