@@ -28,7 +28,7 @@ from gunicorn.http2 import negotiation
 from gunicorn.workers.gthread import DEFAULT_WORKER_DATA_TIMEOUT, TConn, ThreadWorker
 
 from memapp.arrivals import Arrival
-from memapp.patient_sockets import PatientSocket
+from memapp.client_socket import ClientSocket
 from memapp.plain_requests import PlainParser
 
 _RECEIVE = 65_536
@@ -86,7 +86,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread, a new one only once its client has sent something."""
         if not (conn.initialized or conn.data_ready):
-            conn.sock = PatientSocket(conn.sock)
+            conn.sock = ClientSocket(conn.sock)
             conn.data_ready = conn.sock.has_received()
             if not conn.data_ready:
                 # While the service drains, keepalive is 0.
@@ -103,7 +103,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """
         if not (conn.initialized or self._begins_otherwise(conn)):
             conn.init()
-        if conn.initialized and isinstance(conn.sock, PatientSocket):
+        if conn.initialized and isinstance(conn.sock, ClientSocket):
             arrival = _unfinished(conn)
             if arrival is not None and arrival.has_large_head:
                 error = LimitRequestHeaders("the head is too large")
@@ -222,7 +222,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         send_on = partial(self._send_on, fs)
         self._await(conn, send_on, self._cut_off, deadline, selectors.EVENT_WRITE)
 
-    def _send_on(self, fs: Future[Any], conn: TConn, client: PatientSocket) -> None:
+    def _send_on(self, fs: Future[Any], conn: TConn, client: ClientSocket) -> None:
         try:
             conn.timeout = client.send_on()
         except OSError:
@@ -268,7 +268,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
 
 def has_unsent(conn: TConn) -> bool:
     """Tell whether a client has yet to read of an answer."""
-    return isinstance(conn.sock, PatientSocket) and bool(conn.sock.unsent)
+    return isinstance(conn.sock, ClientSocket) and bool(conn.sock.unsent)
 
 
 def _unfinished(conn: TConn) -> Arrival | None:

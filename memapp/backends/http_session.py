@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httptools
 import httpx
 
-from memapp.backends.patience import PatientSocket, Pulse, connect
+from memapp.backends.patience import ChromaSocket, Pulse, connect
 from memapp.chroma_config import Patience
 
 _IDLE_SECONDS = 40.0
@@ -70,8 +70,8 @@ class HttpSession:
         self._heartbeat_url = f"{api_url}/heartbeat"
         self._patience = patience
         self._pulse = Pulse(self._ask_for_heartbeat)
-        self._idle: deque[tuple[float, PatientSocket]] = deque()
-        self._open: set[PatientSocket] = set()
+        self._idle: deque[tuple[float, ChromaSocket]] = deque()
+        self._open: set[ChromaSocket] = set()
         self._lock = threading.Lock()
         self._is_closed = False
 
@@ -133,7 +133,7 @@ class HttpSession:
             self._drop(connection)
         return reader
 
-    def _take(self) -> PatientSocket:
+    def _take(self) -> ChromaSocket:
         """Return a connection that nobody else uses."""
         while True:
             try:
@@ -144,7 +144,7 @@ class HttpSession:
                 return connection
             self._drop(connection)
 
-    def _give_back(self, connection: PatientSocket) -> None:
+    def _give_back(self, connection: ChromaSocket) -> None:
         """Keep a connection for the next request, and no longer those that are too old."""
         now = time.monotonic()
         with suppress(IndexError):  # Others may have taken the oldest meanwhile.
@@ -152,10 +152,10 @@ class HttpSession:
                 self._drop(self._idle.popleft()[1])
         self._idle.append((now, connection))
 
-    def _connect(self) -> PatientSocket:
+    def _connect(self) -> ChromaSocket:
         patience = self._patience
         connected = connect(self._host, self._port, patience.connect_timeout, self._context)
-        connection = PatientSocket(connected, patience.probe_timeout, self._pulse)
+        connection = ChromaSocket(connected, patience.probe_timeout, self._pulse)
         with self._lock:
             if not self._is_closed:
                 self._open.add(connection)
@@ -164,7 +164,7 @@ class HttpSession:
         message = "the client was closed"
         raise httpx.ReadError(message)
 
-    def _drop(self, connection: PatientSocket) -> None:
+    def _drop(self, connection: ChromaSocket) -> None:
         with self._lock:
             self._open.discard(connection)
         connection.close()

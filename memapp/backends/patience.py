@@ -37,7 +37,7 @@ class Pulse:
         self._last_sign = time.monotonic()
 
 
-class PatientSocket:
+class ChromaSocket:
     """A connected socket that waits in slices; errors are those of `httpx`, as Chroma's are."""
 
     def __init__(self, connected: socket.socket, slice_seconds: float, pulse: Pulse) -> None:

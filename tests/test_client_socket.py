@@ -8,16 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from memapp import pace
-from memapp.patient_sockets import PatientSocket
+from memapp.client_socket import ClientSocket
 
 LARGE = bytes(range(256)) * 40_000
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[socket.socket, PatientSocket]]:
+def ends() -> Iterator[tuple[socket.socket, ClientSocket]]:
     """The client's end of a connection, and ours."""
     theirs, plain = socket.socketpair()
-    with theirs, PatientSocket(plain) as ours:
+    with theirs, ClientSocket(plain) as ours:
         theirs.settimeout(20)
         ours.settimeout(None)
         yield theirs, ours
@@ -28,7 +28,7 @@ def _read(theirs: socket.socket, count: int) -> bytes:
 
 
 def test_what_cannot_be_sent_at_once_is_kept_and_sent_later(
-    ends: tuple[socket.socket, PatientSocket],
+    ends: tuple[socket.socket, ClientSocket],
 ) -> None:
     theirs, ours = ends
     answer = LARGE[:1_000_000]
@@ -44,7 +44,7 @@ def test_what_cannot_be_sent_at_once_is_kept_and_sent_later(
 
 
 def test_more_than_is_kept_is_sent_as_fast_as_it_is_read(
-    ends: tuple[socket.socket, PatientSocket],
+    ends: tuple[socket.socket, ClientSocket],
 ) -> None:
     theirs, ours = ends
     received: list[bytes] = []
@@ -62,7 +62,7 @@ def test_more_than_is_kept_is_sent_as_fast_as_it_is_read(
 
 
 def test_what_is_unsent_is_sent_before_more_is_waited_for(
-    ends: tuple[socket.socket, PatientSocket],
+    ends: tuple[socket.socket, ClientSocket],
 ) -> None:
     theirs, ours = ends
     ours.sendall(LARGE[:1_000_000])
@@ -80,7 +80,7 @@ def test_what_is_unsent_is_sent_before_more_is_waited_for(
 
 
 def test_who_does_not_read_is_given_up(
-    ends: tuple[socket.socket, PatientSocket], monkeypatch: pytest.MonkeyPatch
+    ends: tuple[socket.socket, ClientSocket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pace, "_PATIENCE_SECONDS", 0.05)
     with pytest.raises(BrokenPipeError):
@@ -88,14 +88,14 @@ def test_who_does_not_read_is_given_up(
 
 
 def test_who_does_not_send_is_given_up(
-    ends: tuple[socket.socket, PatientSocket], monkeypatch: pytest.MonkeyPatch
+    ends: tuple[socket.socket, ClientSocket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pace, "_PATIENCE_SECONDS", 0.05)
     with pytest.raises(TimeoutError):
         ends[1].recv(65536)
 
 
-def test_a_socket_that_must_not_wait_does_not(ends: tuple[socket.socket, PatientSocket]) -> None:
+def test_a_socket_that_must_not_wait_does_not(ends: tuple[socket.socket, ClientSocket]) -> None:
     theirs, ours = ends
     assert not ours.has_received()
     ours.settimeout(0)

@@ -21,7 +21,7 @@ _FIRST = 16 * 1024
 _BLOCK = 64 * 1024
 
 
-class PatientSocket(socket.socket):
+class ClientSocket(socket.socket):
     """The connection of one client.
 
     Attributes:
