@@ -12,6 +12,6 @@ def direction(record: str, dimensions: int) -> Vector:
 
     Each has one of its own, near to nothing, since equal vectors would spoil the index.
     """
-    numbers = np.frombuffer(shake_128(record.encode()).digest(dimensions), dtype=np.uint8)
-    row = numbers.astype(np.float32) - 127.5
+    numbers = np.frombuffer(shake_128(record.encode()).digest(2 * dimensions), dtype=np.uint16)
+    row = numbers.astype(np.float32) - 32767.5
     return row / np.float32(np.linalg.norm(row))

@@ -6,15 +6,10 @@ own, an attempt; the head names the attempt that counts, so that writing the hea
 """
 
 import hashlib
-import math
 import re
 import secrets
 from dataclasses import dataclass
 from typing import Literal
-
-import numpy as np
-
-from memapp.records import Vector
 
 _NAME = re.compile(r"(doc|head)\.([^.]+)\.(.+)")
 
@@ -42,15 +37,6 @@ def parse_name(name: str) -> CollectionName | None:
 def document_key(document_id: str) -> str:
     """Return the id of a document's head, 32 hex digits."""
     return hashlib.sha256(document_id.encode()).hexdigest()[:32]
-
-
-def head_vector(key: str) -> Vector:
-    """Return a vector for a head, shape (2,).
-
-    Nobody searches by it, but Chroma wants one; equal ones would make its index slow.
-    """
-    angle = int(key[:8], 16) / 0xFFFFFFFF * 2 * math.pi
-    return np.array([math.cos(angle), math.sin(angle)], dtype=np.float32)
 
 
 def new_attempt(revision: int) -> str:

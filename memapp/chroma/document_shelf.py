@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from memapp.chroma.collection import Collection, Records
+from memapp.chroma.directions import direction
 from memapp.chroma.document_cache import DocumentCache
 from memapp.chroma.document_layout import (
     ChunkId,
     attempt_id,
     attempt_part,
     document_part,
-    head_vector,
     parse_chunk_id,
 )
 from memapp.chroma.document_records import (
@@ -101,7 +103,7 @@ class Shelf:
     def write_head(self, head: Head) -> None:
         """Make a revision the current one; a first one only if there is none yet."""
         fields, content = encode_head(head)
-        vectors = head_vector(head.key).reshape(1, 2)
+        vectors = direction(head.key, 2)[np.newaxis]
         # `add` leaves what is there: of first revisions at the same time one is taken.
         write = self.heads.add if head.document.revision == 1 else self.heads.upsert
         write([head.key], vectors, [fields], [content])

@@ -1,10 +1,5 @@
-"""Idempotency keys, in a tenant's ledger.
+"""Idempotency keys, in a tenant's ledger."""
 
-Chroma wants a vector for every record; the ledger gives each a point on the unit circle chosen by
-its id, since equal vectors would spoil the index.
-"""
-
-import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,10 +8,11 @@ import numpy as np
 
 from memapp.chroma import memory_layout as layout
 from memapp.chroma.collection import Collection
+from memapp.chroma.directions import direction
 from memapp.chroma.faults import OutcomeUnknown
 from memapp.chroma.memory_records import Fields
 from memapp.chroma.where import stamp
-from memapp.records import Claim, Vectors
+from memapp.records import Claim
 
 
 class Claims:
@@ -57,7 +53,7 @@ class Claims:
     def _add(self, record: str, fields: Fields) -> Mapping[str, Any]:
         """Write a claim, unless there is one; return the one that holds."""
         try:
-            self._ledger.add([record], _point(record), [fields], [""])
+            self._ledger.add([record], direction(record, 2)[np.newaxis], [fields], [""])
         except OutcomeUnknown:
             found = self._ledger.get(ids=[record], include=("metadatas",)).metadatas
             if not found:
@@ -65,8 +61,3 @@ class Claims:
             return found[0]
         found = self._ledger.get(ids=[record], include=("metadatas",)).metadatas
         return found[0] if found else fields
-
-
-def _point(record: str) -> Vectors:
-    angle = zlib.crc32(record.encode()) / 2**32 * 2 * np.pi
-    return np.array([[np.cos(angle), np.sin(angle)]], dtype=np.float32)
