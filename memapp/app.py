@@ -70,19 +70,6 @@ def create_app(root: Path | None = None, **overrides: object) -> Flask:
     return app
 
 
-def refuse_plugins(loaded: settings.Settings) -> None:
-    """Refuse plug-ins that an app with these settings could not import; start and open nothing.
-
-    Raises:
-        ConfigurationError: there is such a one.
-    """
-    wiring.refuse_plugins(loaded)
-    for name in loaded["EXTENSIONS"]:
-        plugins.resolve("EXTENSIONS", name, {})
-    for name in loaded["BLUEPRINTS"]:
-        plugins.resolve("BLUEPRINTS", name, BLUEPRINTS)
-
-
 def _start(app: Flask, name: str) -> None:
     """Start an extension: an object with `init_app`, or a function of the app."""
     extension = plugins.resolve("EXTENSIONS", name, {})

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from memapp import keys
+from memapp import keys, rehearsal
 from memapp.errors import ConfigurationError, MemappError
 from memapp.settings import Settings, load, markdown_table
 
@@ -54,14 +54,23 @@ def config(*, root: Path, markdown: bool) -> None:
         return
     try:
         settings = load(root)
-        if settings.chooses_plugins:
-            from memapp.app import refuse_plugins  # noqa: PLC0415 - see above
-
-            refuse_plugins(settings)
+        if settings.needs_proof:
+            rehearsal.refuse_what_fails(lambda: _make_app(settings))
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"environment: {settings.environment}\nroot: {settings.root}\n")
     click.echo("\n".join(_columns(settings)))
+
+
+def _make_app(settings: Settings) -> None:
+    """Do what gunicorn does at its start."""
+    from memapp import wiring  # noqa: PLC0415 - see above
+    from memapp.app import create_app  # noqa: PLC0415
+    from memapp.chroma_import import import_chroma  # noqa: PLC0415
+
+    import_chroma()
+    create_app(settings.root)
+    wiring.load_before_fork(settings)
 
 
 @main.group("keys")

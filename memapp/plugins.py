@@ -42,8 +42,8 @@ def resolve(setting: str, name: str, built_in: Mapping[str, str]) -> object:
         built_in: Short names and what they stand for, each as 'package.module:attribute'.
 
     Raises:
-        ConfigurationError: there is no such short name, module or attribute, or the module fails
-            while it is imported.
+        ConfigurationError: there is no such short name, module or attribute, or an import fails.
+            Whatever else the module raises while it is imported comes through.
     """
     path = built_in.get(name, name)
     if not is_plugin_path(path):

@@ -32,7 +32,7 @@ from gunicorn.http.parser import RequestParser
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import TConn
 
-from memapp import heap, settings, wiring, worker_places
+from memapp import heap, rehearsal, settings, wiring, worker_places
 from memapp.chroma_import import import_chroma
 from memapp.errors import ConfigurationError
 from memapp.plain_requests import PlainParser
@@ -192,7 +192,7 @@ class _Master:
         """Reload, unless the new settings would bring the service down."""
         try:
             loaded = _checked_settings(self._server, self._server.cfg.workers)
-            _refuse_plugins(loaded)
+            _rehearse(self._server, loaded)
         except ConfigurationError as error:
             self._server.log.error("Not reloading, the old workers stay: %s", error)  # noqa: TRY400
             return
@@ -205,8 +205,8 @@ def nworkers_changed(server: Arbiter, new_value: int, old_value: int | None) -> 
     """Refuse more workers than the mode of Chroma can bear, at the start and on TTIN."""
     try:
         loaded = _checked_settings(server, new_value)
-        if old_value is None:
-            _refuse_plugins(loaded)
+        if old_value is None and loaded.needs_proof:
+            _rehearse(server, loaded)
     except ConfigurationError as error:
         if old_value is None:
             sys.exit(str(error))
@@ -286,41 +286,22 @@ def _share_counts(server: Arbiter, loaded: settings.Settings) -> None:
         worker_places.share_with_forks(parent, user=server.cfg.uid, group=server.cfg.gid)
 
 
-def _refuse_plugins(loaded: settings.Settings) -> None:
-    """Refuse plug-ins that workers could not import, as one fault and not as many tracebacks.
+def _rehearse(server: Arbiter, loaded: settings.Settings) -> None:
+    """Refuse what workers could not make their app of, as faults and not as many tracebacks.
 
-    A process of its own imports them: what they start at import must not cross the fork of the
-    workers, and after HUP these must find their code as it then is.
+    A process of its own makes it: what plug-ins start must not cross the fork of the workers, and
+    after HUP these must find the code as it then is.
 
     Raises:
-        ConfigurationError: there is such a one.
+        ConfigurationError: there is such a thing.
     """
-    if not loaded.chooses_plugins:
-        return
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.write(writing, _plugin_fault(loaded).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as told:
-        fault = told.read()
-    with suppress(ChildProcessError):  # gunicorn may have been quicker.
-        os.waitpid(child, 0)
-    if fault:
-        raise ConfigurationError(*fault.split("\0"))
 
+    def make() -> None:
+        import_chroma()  # As workers find it; a plug-in may import it plainly.
+        server.app.wsgi()
+        wiring.load_before_fork(loaded)
 
-def _plugin_fault(loaded: settings.Settings) -> str:
-    from memapp.app import refuse_plugins  # noqa: PLC0415 - for HUP, the master must not have it
-
-    try:
-        refuse_plugins(loaded)
-    except ConfigurationError as error:
-        return "\0".join(error.faults)
-    return ""
+    rehearsal.refuse_what_fails(make, seconds=server.cfg.timeout or None)
 
 
 def _let_booting_workers_be_stopped() -> None:

@@ -79,28 +79,6 @@ def init_app(app: Flask) -> None:
     app.extensions[_EXTENSION] = _Rooms(app)
 
 
-def refuse_plugins(config: Mapping[str, Any]) -> None:
-    """Refuse plug-ins that cannot be imported, and built-ins that lack what they need.
-
-    Opens nothing: of plug-ins from outside, which might, nothing is made.
-
-    Raises:
-        ConfigurationError: there is such a one.
-    """
-    if config["CHROMA_MODE"] not in BACKENDS:
-        plugins.resolve("CHROMA_MODE", config["CHROMA_MODE"], BACKENDS)
-    create = plugins.resolve("EMBEDDER", config["EMBEDDER"], EMBEDDERS)
-    if config["EMBEDDER"] in EMBEDDERS:
-        cast("Callable[[Mapping[str, Any]], Embedder]", create)(config)
-    if config["METRICS"]:
-        refuse_missing_library()
-    for name in config["READERS"]:
-        if name in READERS:
-            _reader(name)
-        else:
-            plugins.resolve("READERS", name, READERS)
-
-
 def load_before_fork(config: Mapping[str, Any]) -> None:
     """Load all that an app with these settings will need, so that processes forked later share it.
 

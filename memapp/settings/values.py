@@ -11,6 +11,16 @@ from memapp.settings.secret import MASK
 
 DEFAULT_SOURCE = "default"
 
+_UNPROVEN = (
+    "EMBEDDER",
+    "EMBEDDER_MODEL_PATH",
+    "EMBEDDER_MODEL_SHA256",
+    "READERS",
+    "EXTENSIONS",
+    "BLUEPRINTS",
+    "METRICS",
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Settings(Mapping[str, Any]):
@@ -41,12 +51,10 @@ class Settings(Mapping[str, Any]):
         return self.environment == PRODUCTION
 
     @property
-    def chooses_plugins(self) -> bool:
-        """Whether anything is named that may not be installed; the defaults need no proof."""
-        known = {"CHROMA_MODE": set(MODES), "EMBEDDER": {"minilm"}}
-        is_chosen = self["METRICS"] or any(self[name] not in known[name] for name in known)
-        lists = ("READERS", "EXTENSIONS", "BLUEPRINTS")
-        return is_chosen or any(self[name] != BY_NAME[name].default for name in lists)
+    def needs_proof(self) -> bool:
+        """Whether anything is named that may be missing or wrong; the defaults need no proof."""
+        is_ours = self["CHROMA_MODE"] in MODES
+        return not is_ours or any(self[name] != BY_NAME[name].default for name in _UNPROVEN)
 
     def source(self, name: str) -> str:
         """Say where a value came from, for people."""

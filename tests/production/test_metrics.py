@@ -196,7 +196,7 @@ def test_without_the_library_it_is_told_in_one_line_and_nothing_starts(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE_THE_LIBRARY)
     environ = {"CHROMA_MODE": "http", "MEMAPP_METRICS": "true", "PYTHONPATH": str(tmp_path)}
-    server = MemappServer(tmp_path / "memapp", environ, arguments=("-w", "4", *arguments))
+    server = MemappServer(tmp_path / "served", environ, arguments=("-w", "4", *arguments))
     server.spawn()
     assert server.process is not None
     assert server.process.wait(30) == 1

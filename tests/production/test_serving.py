@@ -3,6 +3,7 @@
 import os
 import pkgutil
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import requests
 
 import memapp.chroma
 from memapp.turning_away import turn_away
+from tests.production.gate import ROOT
 from tests.production.memapp_server import MemappServer
 
 # Slow enough that requests queue up at the door.
@@ -402,6 +404,10 @@ def test_nobody_may_share_an_embedded_chroma_between_workers(
 @pytest.mark.parametrize(
     ("environ", "words"),
     [
+        ({"MEMAPP_EXTENSIONS": "json:__name__"}, "EXTENSIONS = 'json:__name__': has no init_app"),
+        ({"MEMAPP_BLUEPRINTS": "json:loads"}, "BLUEPRINTS = 'json:loads': is a function"),
+        ({"MEMAPP_EXTENSIONS": "json:loads"}, "with TypeError: the JSON object must be"),
+        ({"MEMAPP_EMBEDDER_MODEL_PATH": "/nowhere/m.onnx"}, "/nowhere/m.onnx cannot be read"),
         ({"MEMAPP_READERS": "foo"}, "READERS: 'foo' is neither one of"),
         ({"MEMAPP_EMBEDDER": "sentence-transformers"}, "the package is not installed"),
         ({"MEMAPP_EXTENSIONS": "nowhere:x"}, "there is no module 'nowhere'"),
@@ -409,7 +415,7 @@ def test_nobody_may_share_an_embedded_chroma_between_workers(
         ({"CHROMA_MODE": "nowhere:connect"}, "there is no module 'nowhere'"),
     ],
 )
-def test_a_wrong_plugin_is_told_in_one_line_before_any_worker_starts(
+def test_a_wrong_plugin_or_model_is_told_in_one_line_before_any_worker_starts(
     tmp_path: Path, environ: dict[str, str], words: str, arguments: tuple[str, ...]
 ) -> None:
     server = MemappServer(tmp_path, {"CHROMA_MODE": "http", **environ}, arguments=arguments)
@@ -421,27 +427,61 @@ def test_a_wrong_plugin_is_told_in_one_line_before_any_worker_starts(
     assert words in fault
 
 
-def test_a_reload_with_a_wrong_plugin_leaves_the_old_workers_alone(tmp_path: Path) -> None:
-    server = SlowServer(tmp_path)
-    server.start(until="/")
-    (tmp_path / ".env").write_text("MEMAPP_READERS=foo\n")
+_WRONG_PLUGINS = [
+    ("MEMAPP_READERS=foo", "", "READERS: 'foo'"),
+    ("MEMAPP_BLUEPRINTS=plug:thing", "x = 1 / 0", "plug.py, line 1, with ZeroDivisionError"),
+    ("MEMAPP_BLUEPRINTS=plug:thing", "x = = 1", "plug.py, line 1, with SyntaxError"),
+    ("MEMAPP_BLUEPRINTS=plug:thing", "exit('no')", "with SystemExit: no"),
+    ("MEMAPP_BLUEPRINTS=plug:thing", "import os; os._exit(0)", "without a word"),
+    ("MEMAPP_BLUEPRINTS=plug:thing", "thing = 5", "BLUEPRINTS = 'plug:thing': is a int"),
+    ("MEMAPP_EXTENSIONS=plug:thing", "thing = 5", "EXTENSIONS = 'plug:thing': has no init_app"),
+    ("MEMAPP_EMBEDDER=plug:create", "create = int", "with TypeError: int() argument must be"),
+    ("MEMAPP_EMBEDDER_MODEL_PATH=/nowhere/m.onnx", "", "file /nowhere/m.onnx cannot be read"),
+    ("MEMAPP_EMBEDDER_MODEL_PATH=m.onnx", "", "onnxruntime cannot load"),
+]
+
+
+@pytest.mark.parametrize(("setting", "plugin", "words"), _WRONG_PLUGINS)
+def test_a_reload_with_a_wrong_plugin_or_model_leaves_the_old_workers_alone(
+    tmp_path: Path, setting: str, plugin: str, words: str
+) -> None:
+    server = MemappServer(tmp_path, {"CHROMA_MODE": "http"}, arguments=("-w", "1"))
+    server.start()  # Each worker reads the settings when it boots, and there is but one.
+    (tmp_path / ".env").write_text(f"{setting}\n")
+    (tmp_path / "plug.py").write_text(f"{plugin}\n")
+    (tmp_path / "m.onnx").write_text("no model")
+    shutil.copy(ROOT / "memapp/embedders/minilm/tokenizer.json", tmp_path)
     server.send(signal.SIGHUP)
     _wait_for_log(server, "Not reloading, the old workers stay")
-    assert "READERS: 'foo'" in server.log()
-    assert server.status("/") == 200
+    assert words in server.log()
+    assert server.log().count("Booting worker") == 1
+    assert server.status("/health") == 200
     assert server.stop() == 0
 
 
-def test_a_missing_model_is_told_in_one_line_before_any_worker_starts(tmp_path: Path) -> None:
-    environ = {"CHROMA_MODE": "http", "MEMAPP_EMBEDDER_MODEL_PATH": "/nowhere/model.onnx"}
-    server = MemappServer(tmp_path, environ)
-    server.spawn()
-    assert server.process is not None
-    assert server.process.wait(30) == 1
-    *_, first, fault = server.log().splitlines()
-    assert first == "invalid configuration:"
-    assert "the embedder's file /nowhere/model.onnx cannot be read" in fault
-    assert "Booting worker" not in server.log()
+def test_a_reload_after_a_wrong_one_finds_the_plugin_as_it_then_is(tmp_path: Path) -> None:
+    server = MemappServer(tmp_path, {"CHROMA_MODE": "http"}, arguments=("-w", "1"))
+    server.start()
+    (tmp_path / ".env").write_text("MEMAPP_EXTENSIONS=plug:greet\n")
+    (tmp_path / "plug.py").write_text("x = 1 / 0\n")
+    server.send(signal.SIGHUP)
+    _wait_for_log(server, "Not reloading, the old workers stay")
+    (tmp_path / "plug.py").write_text("greet = print  # No longer divides.\n")
+    server.send(signal.SIGHUP)
+    _wait_for_boots(server, 2)
+    assert server.status("/health") == 200
+    assert server.stop() == 0
+
+
+def test_a_plugin_may_import_chroma_whatever_lies_in_the_environment(tmp_path: Path) -> None:
+    # With this variable chromadb alone cannot be imported.
+    environ = {"CHROMA_SERVER_CORS_ALLOW_ORIGINS": "*", "MEMAPP_EXTENSIONS": "plug:greet"}
+    server = MemappServer(tmp_path, {"CHROMA_MODE": "http", **environ}, arguments=("-w", "1"))
+    (tmp_path / "plug.py").write_text("import chromadb\ngreet = print\n")
+    server.start()
+    config = [str(Path(sys.executable).with_name("memapp")), "config"]
+    subprocess.run(config, check=True, cwd=tmp_path, env=server.environ, stdout=subprocess.DEVNULL)
+    assert server.stop() == 0
 
 
 def test_one_worker_with_an_embedded_chroma_stays_one(tmp_path: Path) -> None:

@@ -64,25 +64,31 @@ def test_config_lists_all_faults_and_fails(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
+    ("variable", "value", "words"),
     [
-        ("MEMAPP_READERS", "foo"),
-        ("MEMAPP_EMBEDDER", "sentence-transformers"),
-        ("MEMAPP_EXTENSIONS", "nowhere:x"),
-        ("MEMAPP_BLUEPRINTS", "nowhere:x"),
-        ("CHROMA_MODE", "nowhere:x"),
+        ("MEMAPP_READERS", "foo", "READERS: 'foo' is neither one of"),
+        ("MEMAPP_EMBEDDER", "sentence-transformers", "the package is not installed"),
+        ("MEMAPP_EMBEDDER_MODEL_PATH", "/nowhere/m.onnx", "/nowhere/m.onnx cannot be read"),
+        ("MEMAPP_EMBEDDER_MODEL_PATH", "/dev/null", "/dev/tokenizer.json cannot be read"),
+        ("MEMAPP_EXTENSIONS", "nowhere:x", "EXTENSIONS = 'nowhere:x': there is no module"),
+        ("MEMAPP_EXTENSIONS", "json:__name__", "EXTENSIONS = 'json:__name__': has no init_app"),
+        ("MEMAPP_EXTENSIONS", "json:loads", "with TypeError: the JSON object must be"),
+        ("MEMAPP_BLUEPRINTS", "nowhere:x", "BLUEPRINTS = 'nowhere:x': there is no module"),
+        ("MEMAPP_BLUEPRINTS", "json:loads", "BLUEPRINTS = 'json:loads': is a function"),
+        ("CHROMA_MODE", "nowhere:x", "CHROMA_MODE = 'nowhere:x': there is no module"),
     ],
 )
-def test_config_reports_a_plugin_that_cannot_be_imported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+def test_config_reports_what_the_app_cannot_be_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
 ) -> None:
     monkeypatch.setenv(variable, value)
 
     result = CliRunner().invoke(main, ["config", "--root", str(tmp_path)])
 
     assert result.exit_code == 1
-    assert f"  - {variable.removeprefix('MEMAPP_')}" in result.output
-    assert value in result.output
+    first, fault = result.output.splitlines()
+    assert first == "Error: invalid configuration:"
+    assert words in fault
 
 
 def test_config_does_not_let_a_value_write_to_the_terminal(tmp_path: Path) -> None:
