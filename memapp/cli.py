@@ -4,6 +4,7 @@ A further command is one more function under `main`. Chroma and onnxruntime take
 so whoever needs them imports them inside the command.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,17 @@ from memapp import keys, rehearsal
 from memapp.errors import ConfigurationError, MemappError
 from memapp.settings import Settings, load, markdown_table
 
+
+def _find_plugins_in(_context: click.Context, _option: click.Parameter, root: Path) -> Path:
+    """Find plug-ins beside the settings, as gunicorn and flask do."""
+    sys.path.insert(0, str(root.resolve()))
+    return root
+
+
 _root = click.option(
     "--root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
+    callback=_find_plugins_in,
     default=Path(),
     help="Folder of settings.toml and .env; the current one if not given.",
 )

@@ -91,6 +91,22 @@ def test_config_reports_what_the_app_cannot_be_made_of(
     assert words in fault
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"), [(["config"], "environment: dev"), (["sweep"], "there is no store at")]
+)
+def test_a_plugin_is_found_beside_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setenv("MEMAPP_EMBEDDER", "plug_beside_settings:create")
+    code = "from memapp.embedders.hashing import create\n"
+    (tmp_path / "plug_beside_settings.py").write_text(code)
+
+    result = CliRunner().invoke(main, [*arguments, "--root", str(tmp_path)])
+
+    assert words in result.output
+
+
 def test_config_does_not_let_a_value_write_to_the_terminal(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text('CHROMA_TENANT="a\\u001b[31m\nb"\n')
 
