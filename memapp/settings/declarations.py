@@ -74,6 +74,7 @@ _RETRIEVAL = "Memories and documents"
 _LIMITS = "Limits"
 _OPERATION = "Operation"
 
+# The built-ins of `wiring`, which may not be imported from here; a test holds them to be the same.
 MODES = ("persistent", "http", "cloud", "ephemeral")
 EMBEDDERS = ("minilm", "openai", "chroma-default", "sentence-transformers", "hash")
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from memapp import wiring
 from memapp.errors import ConfigurationError
 from memapp.plugins import resolve
+from memapp.settings import declarations
 
 
 @pytest.fixture
@@ -21,6 +23,11 @@ def _fault(setting: str, name: str) -> str:
         resolve(setting, name, {"text": "json:loads", "markdown": "json:dumps"})
     (fault,) = caught.value.faults
     return fault
+
+
+def test_the_settings_take_the_short_names_of_all_built_ins_and_no_others() -> None:
+    assert set(declarations.MODES) == set(wiring.BACKENDS)
+    assert set(declarations.EMBEDDERS) == set(wiring.EMBEDDERS)
 
 
 def test_a_short_name_stands_for_a_built_in() -> None:
