@@ -38,11 +38,12 @@ class SentenceTransformersEmbedder:
         """Load nothing yet."""
         self._name = model
         self._model = PerProcess(lambda: _load(model))
+        self._dimensions = PerProcess(lambda: self.embed_query("dimensions").size)
 
     @property
     def identity(self) -> EmbedderIdentity:
         """What the vectors of this embedder may be compared with."""
-        dimensions = self.embed_query("dimensions").size
+        dimensions = self._dimensions.get()
         return EmbedderIdentity("sentence-transformers", self._name, dimensions, "-")
 
     def embed_documents(self, texts: Sequence[str]) -> Vectors:

@@ -27,6 +27,17 @@ def test_a_model_that_cannot_be_had_is_named(config: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("sentence_transformers_stand_in")
+def test_a_text_is_embedded_for_the_first_look_at_the_identity_alone(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = sentence_transformers.create(config)
+    first = embedder.identity
+    monkeypatch.delattr("sentence_transformers.SentenceTransformer.encode")
+
+    assert embedder.identity == first
+
+
+@pytest.mark.usefixtures("sentence_transformers_stand_in")
 def test_the_identity_names_the_model(config: dict[str, Any]) -> None:
     identity = sentence_transformers.create(config).identity
 
