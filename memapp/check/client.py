@@ -40,7 +40,7 @@ class Plan:
     seconds: float = 0.0
 
     def user_of(self, number: int) -> str:
-        """Every client writes for every user."""
+        """Return whose the memory of that number is; every client writes for every user."""
         return f"{self.run}-{number // self.clients % self.clients}"
 
     @property
@@ -92,8 +92,7 @@ class Audited:
     """A client has looked through its share.
 
     Attributes:
-        lost: Items that are not there, or not found.
-        items: Which ones.
+        items: Those of it that are not there, or not found.
     """
 
     items: Sequence[Item]

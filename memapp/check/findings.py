@@ -43,8 +43,7 @@ class Tally:
     Attributes:
         findings: How many of each kind.
         examples: The first few, for people.
-        requests: Answered requests by what they asked for.
-        seconds: How long each of them took, likewise.
+        seconds: How long each answered request took, by what it asked for.
         workers: Answers by worker; empty where the deployment does not name its workers.
         unavailable: Answers 503 and broken connections that were tried again.
         slowest_unavailable: How long the slowest answer 503 took, in seconds.

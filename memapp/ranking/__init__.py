@@ -4,7 +4,6 @@ from memapp.ranking.candidates import Candidate, Ranked
 from memapp.ranking.phrases import exact_phrases, scarce_phrases
 from memapp.ranking.scoring import Mode, rank, rank_by_cosine
 from memapp.ranking.speakers import name_candidates, without_names
-from memapp.ranking.times import Span, mentioned_times
 from memapp.ranking.wording import (
     lexical_text,
     memory_embedding_text,
@@ -16,11 +15,9 @@ __all__ = [
     "Candidate",
     "Mode",
     "Ranked",
-    "Span",
     "exact_phrases",
     "lexical_text",
     "memory_embedding_text",
-    "mentioned_times",
     "name_candidates",
     "passage_embedding_text",
     "passage_text",

@@ -29,7 +29,6 @@ Scores = NDArray[np.float64]
 _SEMANTIC_SHARE = 0.45
 _KINDRED_WEIGHT = 0.1
 _EXACT_WEIGHT = 0.4
-SPEAKER_BOOST = 0.25
 _TIME_WEIGHT = 0.25
 # People speak of things some days before or after they happen.
 _TIME_FADES_WITHIN = timedelta(days=7)
@@ -43,7 +42,7 @@ def rank(
     *,
     mode: Mode = "hybrid",
     speakers: Collection[str] = (),
-    speaker_boost: float = SPEAKER_BOOST,
+    speaker_boost: float = 0.0,
     now: datetime | None = None,
     limit: int | None = None,
 ) -> list[Ranked]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from memapp.settings.declarations import BY_NAME, MODES, PRODUCTION
+from memapp.settings.declarations import BY_NAME, MODES
 from memapp.settings.secret import MASK
 
 DEFAULT_SOURCE = "default"
@@ -44,11 +44,6 @@ class Settings(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
-
-    @property
-    def is_production(self) -> bool:
-        """Whether production's rules hold."""
-        return self.environment == PRODUCTION
 
     @property
     def needs_proof(self) -> bool:

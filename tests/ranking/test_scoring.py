@@ -44,7 +44,7 @@ _candidates = st.lists(
 def test_every_candidate_is_ranked_once_best_first_with_scores_from_0_to_1(
     query: str, candidates: list[Candidate], mode: Mode, speakers: set[str]
 ) -> None:
-    ranked = rank(query, candidates, mode=mode, speakers=speakers, now=NOON)
+    ranked = rank(query, candidates, mode=mode, speakers=speakers, speaker_boost=0.25, now=NOON)
     assert sorted(r.index for r in ranked) == list(range(len(candidates)))
     scores = [r.score for r in ranked]
     assert scores == sorted(scores, reverse=True)
@@ -56,7 +56,9 @@ def test_every_candidate_is_ranked_once_best_first_with_scores_from_0_to_1(
 def test_the_parts_of_a_score_add_up_to_it(
     query: str, candidates: list[Candidate], mode: Mode
 ) -> None:
-    for ranked in rank(query, candidates, mode=mode, speakers={"ann"}, now=NOON):
+    for ranked in rank(
+        query, candidates, mode=mode, speakers={"ann"}, speaker_boost=0.25, now=NOON
+    ):
         assert sum(ranked.parts.values()) == pytest.approx(ranked.score)
         assert all(part >= 0 for part in ranked.parts.values())
 
@@ -87,7 +89,7 @@ def test_scores_above_one_are_scaled_and_not_cut() -> None:
         Candidate("Ann: the blue car there", 0.8, speaker="Ann"),
         Candidate("Bob: hello", 0.0, speaker="Bob"),
     ]
-    best, second, _ = rank("blue car", pool, speakers={"ann"})
+    best, second, _ = rank("blue car", pool, speakers={"ann"}, speaker_boost=0.25)
     assert best.score == 1.0
     assert second.score < 1.0
     assert sum(best.parts.values()) == pytest.approx(1.0)
@@ -185,8 +187,8 @@ def test_a_named_speaker_is_preferred_and_two_are_not() -> None:
         Candidate("Bob: I like tea", 0.5, speaker="Bob"),
         Candidate("Ann: I like tea", 0.5, speaker="Ann"),
     ]
-    assert rank("likes tea", pool, speakers={"ann"})[0].index == 1
-    assert rank("likes tea", pool, speakers={"ann", "bob"})[0].index == 0
+    assert rank("likes tea", pool, speakers={"ann"}, speaker_boost=0.25)[0].index == 1
+    assert rank("likes tea", pool, speakers={"ann", "bob"}, speaker_boost=0.25)[0].index == 0
     assert rank("likes tea", pool, speakers={"ann"}, speaker_boost=0)[0].index == 0
 
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memapp.ranking import mentioned_times
-from memapp.ranking.times import _PATTERNS
+from memapp.ranking.times import _PATTERNS, mentioned_times
 
 TUESDAY = datetime(2025, 6, 10, 12, tzinfo=UTC)
 

@@ -15,7 +15,6 @@ def test_the_environment_is_chosen_in_any_case(tmp_path: Path, name: str) -> Non
     settings = load(tmp_path, {"AUTH": "off"}, {"ENV_FOR_DYNACONF": name})
 
     assert settings.environment == "production"
-    assert settings.is_production
 
 
 def test_the_environment_can_be_chosen_in_dotenv(tmp_path: Path) -> None:
