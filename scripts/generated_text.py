@@ -46,4 +46,5 @@ def _files(root: Path) -> Iterator[str]:
 
 def _first_sentence(path: Path) -> str:
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return docstring.split("\n\n")[0].split(". ")[0].replace("\n", " ").rstrip(".") + "."
+    sentence = docstring.split("\n\n")[0].split(". ")[0].replace("\n", " ").rstrip(".")
+    return sentence if sentence.endswith("?") else f"{sentence}."

@@ -17,6 +17,10 @@ def test_a_document_holds_what_follows_from_the_code(path: Path) -> None:
     )
 
 
+def test_a_question_in_the_list_of_files_ends_with_its_mark() -> None:
+    assert "?." not in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
 def test_every_link_to_a_file_leads_to_one(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")

@@ -33,7 +33,7 @@ def rows(answer: Any, *, count: int, dimensions: int, source: str) -> NDArray[np
     if dimensions and values.shape[1] != dimensions:
         message = (
             f"{source} gave vectors of {values.shape[1]} numbers where {dimensions} are expected; "
-            " compare OPENAI_MODEL and OPENAI_DIMENSIONS with what it serves"
+            "compare OPENAI_MODEL and OPENAI_DIMENSIONS with what it serves"
         )
         raise EmbedderUnavailable(message)
     return values.astype(np.float64)

@@ -49,12 +49,13 @@ class _LineHandler(logging.StreamHandler[TextIO]):
 class _Formatter(logging.Formatter):
     """Writes the date once a second: it takes most of the time that a line of the log takes."""
 
-    _second = 0
-    _written = ""
+    # One value, for threads that read it meanwhile; `quick_answers` keeps its date so, too.
+    _kept: tuple[int, str] = (-1, "")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         second = int(record.created)
-        if second != self._second:
-            self._written = time.strftime(self.default_time_format, self.converter(second))
-            self._second = second
-        return f"{self._written},{int(record.msecs):03d}"
+        kept = self._kept
+        if kept[0] != second:
+            written = time.strftime(self.default_time_format, self.converter(second))
+            kept = self._kept = (second, written)
+        return f"{kept[1]},{int(record.msecs):03d}"

@@ -1,6 +1,8 @@
 """The default embedder's quality, its file, and what it refuses."""
 
+import hashlib
 import json
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,23 @@ def test_a_damaged_packaged_file_is_refused_at_the_start(
     assert str(copied) in message
     assert minilm.MODEL_SHA256 in message
     assert "EMBEDDER_MODEL_PATH" in message
+
+
+@pytest.mark.parametrize("sha256", ["", minilm.MODEL_SHA256])
+def test_each_file_of_a_model_is_read_once_at_the_start(
+    config: dict[str, Any], copied: Path, monkeypatch: pytest.MonkeyPatch, sha256: str
+) -> None:
+    read: list[str] = []
+    digest = hashlib.file_digest
+
+    def noted(file: BufferedReader, of: Any) -> Any:
+        read.append(Path(file.name).name)
+        return digest(file, of)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    minilm.create(config | {"EMBEDDER_MODEL_PATH": str(copied), "EMBEDDER_MODEL_SHA256": sha256})
+
+    assert read == ["model.onnx", "model.onnx.data"]
 
 
 def test_a_file_without_the_digest_asked_for_is_refused(
