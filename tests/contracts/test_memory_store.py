@@ -144,6 +144,32 @@ def test_no_text_is_stored_once_more_while_a_memory_has_it_however_it_came_by_it
             del there[memory.id]
 
 
+@pytest.mark.parametrize("goes_by", ["deletion", "change", "sweep"])
+def test_a_text_that_two_came_to_leads_to_the_other_when_the_later_one_goes(
+    store: MemoryStore, clock: SettableClock, goes_by: str
+) -> None:
+    vector, soon = axis(1, 9), START + timedelta(seconds=5)
+    stays, goes = add(store, "one"), add(store, "two", expires_at=soon)
+    stays, goes = (_revised(store, memory, text="x", vector=vector) for memory in (stays, goes))
+
+    if goes_by == "deletion":
+        assert store.delete("acme", goes.id)
+    elif goes_by == "change":
+        _revised(store, goes, text="y", vector=axis(9, 1))
+    else:
+        clock.move(seconds=6)
+        assert store.sweep(START + timedelta(seconds=6)) == 1
+
+    (again,) = store.add("acme", [MemoryDraft("ann", "x")], vector[np.newaxis, :])
+    assert (again.is_new, again.memory) == (False, stays)
+
+
+def _revised(store: MemoryStore, memory: Memory, *, text: str, vector: Vector) -> Memory:
+    changed = replace(memory, text=text, version=memory.version + 1)
+    assert store.revise("acme", memory, changed, vector)
+    return changed
+
+
 def test_what_is_stored_together_is_created_in_the_order_given(store: MemoryStore) -> None:
     texts = [f"turn {number}" for number in (3, 1, 2)]
     vectors = np.eye(3, 8, dtype=np.float32)
