@@ -12,6 +12,7 @@ from memapp.chroma import memory_layout as layout
 from memapp.chroma.change_log import ChangeLog, NewRecord
 from memapp.chroma.collection import Collection
 from memapp.chroma.memory_records import Fields, StoredMemoryRecord, memories_of
+from memapp.chroma.where import unstamp
 from memapp.records import Memory
 
 _LOOKED_AT = 16
@@ -69,7 +70,8 @@ def hand_on(shard: Collection, log: ChangeLog, stored: StoredMemoryRecord, now: 
     rows = zip(records.metadatas, records.documents, strict=True)
     others = memories_of(dict(zip(records.ids, rows, strict=True)))
     for one, other in others.items():
-        if one != memory.id and other.fields["digest"] == digest:
+        has_it = other.fields["digest"] == digest and not other.memory.is_expired(unstamp(now))
+        if has_it and one != memory.id:
             log.publish(shard, [alias(digest, other.memory, claimed_at=now)], [], renew=True)
             return True
     return False

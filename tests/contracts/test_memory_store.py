@@ -164,6 +164,23 @@ def test_a_text_that_two_came_to_leads_to_the_other_when_the_later_one_goes(
     assert (again.is_new, again.memory) == (False, stays)
 
 
+def test_a_text_leads_to_no_memory_that_has_expired_while_another_has_it(
+    store: MemoryStore, clock: SettableClock
+) -> None:
+    expired = add(store, "one", expires_at=START + timedelta(seconds=5))
+    stays, goes = add(store, "two"), add(store, "three")
+    # The expired one is the nearest to the one that goes.
+    _revised(store, expired, text="x", vector=axis(1, 9))
+    stays = _revised(store, stays, text="x", vector=axis(1, 8))
+    goes = _revised(store, goes, text="x", vector=axis(1, 9))
+    clock.move(seconds=6)
+
+    assert store.delete("acme", goes.id)
+
+    (again,) = store.add("acme", [MemoryDraft("ann", "x")], axis(1, 9)[np.newaxis, :])
+    assert (again.is_new, again.memory) == (False, stays)
+
+
 def _revised(store: MemoryStore, memory: Memory, *, text: str, vector: Vector) -> Memory:
     changed = replace(memory, text=text, version=memory.version + 1)
     assert store.revise("acme", memory, changed, vector)
